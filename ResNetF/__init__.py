@@ -1,0 +1,1 @@
+"""ResNetF, the foreground and per-object nets: description and prototxts."""

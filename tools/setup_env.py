@@ -1,0 +1,243 @@
+"""Makes the whole environment: Debian packages, .venv, Python packages, real Caffe.
+
+Example:
+    python3 tools/setup_env.py                          # CPU, Caffe from the package index
+    python3 tools/setup_env.py --caffe-src ~/caffe      # a Caffe tree of your own
+    python3 tools/setup_env.py --cuda                   # compile for CUDA as well
+
+A second run finds nothing to do and returns at once.  Uses the standard
+library only.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pypi
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+BUILD = ROOT / "build"
+STAMP = VENV / "setup.json"
+sys.path.insert(0, str(ROOT / "tools/caffe"))
+
+import prepare_tree  # noqa: E402  (a script's folder, not a package)
+
+CAFFE_SDIST = ("brocolli-caffe==9.0.2",
+               "c6410cc60bdd6db685d441b66be7df05410f8850ac88d6b75d48ef9b2315c08a")
+DEBIAN_PACKAGES = [
+    "build-essential", "cmake", "ninja-build", "ccache", "protobuf-compiler", "libprotobuf-dev",
+    "libboost-python-dev", "libboost-system-dev", "libboost-thread-dev",
+    "libboost-filesystem-dev", "libgoogle-glog-dev", "libgflags-dev", "libhdf5-dev",
+    "libopenblas-dev", "python3-venv"]
+CUDA_PACKAGES = ["nvidia-cublas<14", "nvidia-curand<11"]
+
+
+class SetupError(Exception):
+    """The environment cannot be made; the message says what to do."""
+
+
+def run(command, **keywords):
+    """Runs a command; raises SetupError with its name where it fails."""
+    result = subprocess.run([str(part) for part in command], **keywords)
+    if result.returncode:
+        raise SetupError(f"failed: {' '.join(str(part) for part in command)}")
+
+
+def missing_debian_packages():
+    """The needed Debian packages that are not installed ([] where there is no dpkg)."""
+    if not shutil.which("dpkg-query"):
+        return []
+    result = subprocess.run(
+        ["dpkg-query", "-W", "-f=${Package} ${db:Status-Abbrev}\n", *DEBIAN_PACKAGES],
+        capture_output=True, text=True)
+    installed = {line.split()[0] for line in result.stdout.splitlines() if line.split()[1:] == ["ii"]}
+    return [name for name in DEBIAN_PACKAGES if name not in installed]
+
+
+def install_debian_packages():
+    missing = missing_debian_packages()
+    if not missing:
+        return
+    if os.geteuid() == 0:
+        prefix = []
+    elif shutil.which("sudo"):
+        prefix = ["sudo"]
+    else:
+        raise SetupError("these Debian packages are missing, and there is neither root nor sudo: "
+                         f"apt-get install {' '.join(missing)}")
+    print(f"setup: installing Debian packages: {' '.join(missing)}", flush=True)
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    run([*prefix, "apt-get", "-qq", "update"], env=environment)
+    run([*prefix, "apt-get", "-qq", "-y", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0",
+         "install", *missing], env=environment, stdout=subprocess.DEVNULL)
+
+
+def boost_pythons():
+    """Versions, such as "3.11", that an installed Boost.Python is built for."""
+    folders = [Path(p) for p in ("/usr/lib", "/usr/local/lib", "/usr/lib64")]
+    folders += [p for p in Path("/usr/lib").glob("*-linux-gnu*") if p.is_dir()]
+    names = {p.name for folder in folders for p in folder.glob("libboost_python3*.so")}
+    found = {re.fullmatch(r"libboost_python3(\d+)\.so", name) for name in names}
+    return sorted((f"3.{match[1]}" for match in found if match), key=lambda v: int(v[2:]))
+
+
+def python_version(executable):
+    """"3.11" for a Python that runs and has its headers, else None."""
+    code = ("import sys, sysconfig, os, ensurepip;"
+            "assert os.path.exists(os.path.join(sysconfig.get_paths()['include'], 'Python.h'));"
+            "print('%d.%d' % sys.version_info[:2])")
+    try:
+        result = subprocess.run([executable, "-c", code], capture_output=True, text=True)
+    except OSError:
+        return None
+    return result.stdout.strip() if result.returncode == 0 else None
+
+
+def choose_python(wanted=None):
+    """Path of a Python for which Boost.Python exists.  Raises SetupError where none does."""
+    versions = boost_pythons()
+    if not versions:
+        raise SetupError("Boost.Python is not installed (Debian: libboost-python-dev)")
+    names = [wanted] if wanted else [
+        "python3", *(f"python{version}" for version in reversed(versions)), "/usr/bin/python3"]
+    for name in names:
+        path = shutil.which(name)
+        if path and python_version(path) in versions:
+            return path
+    seen = ", ".join(f"{name} is {python_version(name) or 'missing or without headers'}"
+                     for name in names)
+    raise SetupError(f"Boost.Python exists here for Python {', '.join(versions)} only ({seen}); "
+                     "install one of these and give it as PYTHON=/path/to/python")
+
+
+def make_venv(python, cuda):
+    """Makes .venv with the pinned packages and this project (editable)."""
+    python_in_venv = VENV / "bin/python"
+    if python_version(str(python_in_venv)) != python_version(python):
+        run([python, "-m", "venv", "--clear", VENV])
+    print("setup: installing Python packages", flush=True)
+    pip = [python_in_venv, "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
+    run([*pip, "-r", ROOT / "requirements.txt", "-r", ROOT / "requirements-dev.txt"])
+    run([*pip, "--no-deps", "-e", ROOT])
+    if cuda:
+        run([*pip, *CUDA_PACKAGES])
+
+
+def caffe_source(given):
+    """The Caffe tree to build: the user's own, or the pinned archive, unpacked."""
+    if given:
+        prepare_tree.tree_kind(given)
+        return given
+    requirement, sha256 = CAFFE_SDIST
+    print(f"setup: fetching Caffe's source ({requirement})", flush=True)
+    archive = pypi.download(requirement, sha256, BUILD / "downloads")
+    folder = BUILD / "caffe/source"
+    shutil.rmtree(folder, ignore_errors=True)
+    with tarfile.open(archive) as package:
+        package.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+    return next(folder.iterdir())
+
+
+def cuda_options():
+    """CMake options for nvcc and the cuBLAS and cuRAND of .venv."""
+    if not shutil.which("nvcc"):
+        raise SetupError("CUDA=1 needs nvcc (the CUDA toolkit's compiler) on the PATH")
+    packages = next(VENV.glob("lib/python3*/site-packages")) / "nvidia"
+    libraries = sorted({str(p.parent) for p in packages.rglob("libcublas.so.*")}
+                       | {str(p.parent) for p in packages.rglob("libcurand.so.*")})
+    includes = sorted({str(p.parent) for p in packages.rglob("cublas_v2.h")}
+                      | {str(p.parent) for p in packages.rglob("curand.h")})
+    return ["-DUSE_CUDA=ON", f"-DCUDA_LIBRARY_DIRS={';'.join(libraries)}",
+            f"-DCUDA_INCLUDE_DIRS={';'.join(includes)}"]
+
+
+def build_caffe(source, cuda):
+    """Compiles Caffe and our layers, and installs pycaffe into .venv."""
+    mode = "cuda" if cuda else "cpu"
+    tree, build = BUILD / "caffe/tree", BUILD / "caffe" / mode
+    fresh = tree.with_name("tree.new")
+    prepare_tree.prepare(source, fresh, sorted((ROOT / "spn").glob("*.proto")))
+    sync_tree(fresh, tree)
+    print("setup: compiling Caffe (some minutes the first time)", flush=True)
+    run(["cmake", "-S", ROOT / "tools/caffe", "-B", build, "-G", "Ninja",
+         f"-DCAFFE_TREE={tree}", f"-DSPN_DIR={ROOT / 'spn'}", "-DCAFFE_VERSION=9.0.2",
+         f"-DPython3_EXECUTABLE={VENV / 'bin/python'}", *(cuda_options() if cuda else [])],
+        stdout=subprocess.DEVNULL)
+    run(["ninja", "-C", build, *([] if sys.stdout.isatty() else ["--quiet"])])
+    package = next(VENV.glob("lib/python3*/site-packages")) / "caffe"
+    shutil.rmtree(package, ignore_errors=True)
+    shutil.copytree(tree / "python/caffe", package,
+                    ignore=shutil.ignore_patterns("__pycache__", "*.cpp", "test", "imagenet"))
+    (package / "proto/__init__.py").touch()
+    shutil.copy2(build / "proto/python/caffe_pb2.py", package / "proto/caffe_pb2.py")
+    shutil.copy2(build / "_caffe.so", package / "_caffe.so")
+    (package / "build.json").write_text(json.dumps({"mode": mode.upper(), "source": str(source)}))
+
+
+def sync_tree(fresh, tree):
+    """Moves `fresh` to `tree`; files that did not change keep their times, for ninja."""
+    for path in fresh.rglob("*"):
+        old = tree / path.relative_to(fresh)
+        if path.is_file() and old.is_file() and path.read_bytes() == old.read_bytes():
+            stat = old.stat()
+            os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    shutil.rmtree(tree, ignore_errors=True)
+    fresh.rename(tree)
+
+
+def fingerprint(args):
+    """What the environment was made from; an equal one means nothing to do."""
+    digest = hashlib.sha256()
+    patterns = ("requirements*.txt", "pyproject.toml", "tools/setup_env.py", "tools/caffe/*",
+                "spn/*.hpp", "spn/*.cpp", "spn/*.cu", "spn/*.proto")
+    for path in sorted(p for pattern in patterns for p in ROOT.glob(pattern) if p.is_file()):
+        digest.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
+    if args.caffe_src:
+        for path in sorted(args.caffe_src.rglob("*.[ch]*")):
+            digest.update(f"{path} {path.stat().st_mtime_ns}\n".encode())
+    return {"made_from": digest.hexdigest(), "root": str(ROOT), "cuda": args.cuda,
+            "caffe_src": str(args.caffe_src or ""), "python": args.python or ""}
+
+
+def is_current(wanted):
+    """Whether .venv was made from exactly this."""
+    return (STAMP.is_file() and json.loads(STAMP.read_text()) == wanted
+            and any(VENV.glob("lib/python3*/site-packages/caffe/_caffe.so")))
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--caffe-src", type=Path, help="Caffe source tree to use instead")
+    parser.add_argument("--cuda", action="store_true", help="compile for CUDA as well")
+    parser.add_argument("--python", help="Python to use (one that Boost.Python exists for)")
+    args = parser.parse_args()
+    if args.caffe_src:
+        args.caffe_src = args.caffe_src.expanduser().resolve()
+    wanted = fingerprint(args)
+    if is_current(wanted):
+        print("setup: nothing to do")
+        return
+    STAMP.unlink(missing_ok=True)
+    install_debian_packages()
+    make_venv(choose_python(args.python), args.cuda)
+    build_caffe(caffe_source(args.caffe_src), args.cuda)
+    STAMP.write_text(json.dumps(wanted))
+    print("setup: done; next: make check")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (SetupError, pypi.FetchError, prepare_tree.TreeError, OSError) as error:
+        sys.exit(f"setup: {error}")
+    except KeyboardInterrupt:
+        sys.exit("setup: interrupted; run it again to go on")
