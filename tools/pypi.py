@@ -68,9 +68,9 @@ def extract_member(archive, suffix, destination, sha256):
         os.replace(temporary, destination)
 
     if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as package:
-            with package.open(_only(package.namelist(), suffix, archive)) as source:
-                copy(source)
+        with zipfile.ZipFile(archive) as package, \
+                package.open(_only(package.namelist(), suffix, archive)) as source:
+            copy(source)
     else:
         with tarfile.open(archive) as package:
             copy(package.extractfile(_only(package.getnames(), suffix, archive)))

@@ -58,7 +58,8 @@ def missing_debian_packages():
     result = subprocess.run(
         ["dpkg-query", "-W", "-f=${Package} ${db:Status-Abbrev}\n", *DEBIAN_PACKAGES],
         capture_output=True, text=True)
-    installed = {line.split()[0] for line in result.stdout.splitlines() if line.split()[1:] == ["ii"]}
+    lines = [line.split() for line in result.stdout.splitlines()]
+    installed = {name for name, *status in lines if status == ["ii"]}
     return [name for name in DEBIAN_PACKAGES if name not in installed]
 
 
@@ -142,7 +143,8 @@ def caffe_source(given):
     folder = BUILD / "caffe/source"
     shutil.rmtree(folder, ignore_errors=True)
     with tarfile.open(archive) as package:
-        package.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+        options = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+        package.extractall(folder, **options)
     return next(folder.iterdir())
 
 

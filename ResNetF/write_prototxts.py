@@ -1,0 +1,143 @@
+"""Writes the nets and solvers of ResNetF for a data set.
+
+Example:
+    python ResNetF/nets.py test-challenge          # the 30 videos of DAVIS 2017 test-challenge
+    python ResNetF/nets.py ~/my-videos --size 240x427 --iterations 150
+
+The objects of another data set in DAVIS layout are counted in the annotations
+of its first frames.
+"""
+
+import argparse
+import re
+from pathlib import Path
+
+from google.protobuf import text_format
+
+from ResNetF import nets
+from segspn import davis, files
+from segspn.errors import UserError, script
+from segspn.prototxt import from_scripts
+
+FOLDER = files.ROOT / "ResNetF"
+HEADER = "# Written by ResNetF/nets.py, which is the place to change it.\n"
+DAVIS_2017 = "../data/DAVIS"
+TRAIN_LISTS = ("ImageSets/2017/train.txt", "ImageSets/2017/val.txt")
+
+
+def write(path, message):
+    files.write_text(path, HEADER + text_format.MessageToString(message))
+
+
+def deploy_path(backbone, folder):
+    """The deploy prototxt of a backbone in testnet_fgbg or testnet_per_obj."""
+    suffix = "" if backbone is nets.RESNET101 else f"_{backbone.name}"
+    return FOLDER / folder / f"deploy{suffix}.prototxt"
+
+
+def write_deploys():
+    for backbone in nets.BACKBONES.values():
+        write(deploy_path(backbone, "testnet_fgbg"), nets.deploy(backbone, prob=False))
+        write(deploy_path(backbone, "testnet_per_obj"), nets.deploy(backbone, prob=True))
+
+
+def write_training(net_path, solver_path, prefix, backbone, layer, changes, **parameters):
+    """A train prototxt and its solver."""
+    write(net_path, nets.train(backbone, layer, augmentation=nets.AUGMENTATION, seed=0,
+                               **parameters))
+    write(solver_path, nets.solver(backbone, from_scripts(net_path), prefix, **changes))
+
+
+def write_generic(backbone, data, size, folder=None, lists=TRAIN_LISTS, changes=()):
+    folder = folder or FOLDER / "generic"
+    write_training(folder / "train.prototxt", folder / "solver.prototxt",
+                   "../models/generic/ResNetF", backbone, "GenericForeground", dict(changes),
+                   data=data, lists=lists, size=size)
+
+
+def write_sequence(backbone, data, size, sequence, objects, changes=()):
+    """The foreground training of a video, and one training an object."""
+    prefix = f"../models/{sequence}/{sequence}"
+    folder = FOLDER / "testnet_fgbg" / sequence
+    write_training(folder / "train.prototxt", folder / "solver.prototxt", f"{prefix}_fgbg",
+                   backbone, "FirstFrameForeground", dict(changes),
+                   data=data, sequence=sequence, size=size)
+    folder = FOLDER / "testnet_per_obj" / sequence
+    for k in objects:
+        write_training(folder / f"train_{k}.prototxt", folder / f"solver_{k}.prototxt",
+                       f"{prefix}_obj_{k}", backbone, "FirstFrameObject", dict(changes),
+                       data=data, sequence=sequence, object=k, size=size)
+
+
+def write_test_challenge():
+    """Everything that the 2017 release's command lines need."""
+    write_deploys()
+    write_generic(nets.RESNET101, DAVIS_2017, nets.WORKING_SIZE)
+    for sequence, count in davis.TEST_CHALLENGE.items():
+        write_sequence(nets.RESNET101, DAVIS_2017, nets.WORKING_SIZE, sequence,
+                       range(1, count + 1))
+
+
+def parse_size(text, backbone):
+    """(height, width) from "480x854".  Raises UserError where the net has no such size."""
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    if not match:
+        raise UserError(f"--size must be HEIGHTxWIDTH, as 480x854, not {text!r}")
+    size = int(match[1]), int(match[2])
+    if not nets.size_is_valid(backbone, *size):
+        valid = "x".join(map(str, nets.valid_size(backbone, *size)))
+        raise UserError(f"--size {text}: {backbone.name} is not defined at this size; "
+                        f"the next is {valid}")
+    return size
+
+
+def default_backbone():
+    """ResNet-101 where ResNetF's weights are at hand, else the thin one."""
+    given = (files.PYTHON_SCRIPTS / nets.RESNET101.weights).is_file()
+    return nets.RESNET101 if given else nets.RESNET50_THIN
+
+
+def write_data_set(args):
+    """The trainings of the sequences of a data set.  Returns their names."""
+    backbone = nets.BACKBONES[args.backbone] if args.backbone else default_backbone()
+    data = davis.Davis(Path(args.data).expanduser().resolve())
+    size = parse_size(args.size, backbone)
+    changes = {}
+    if args.iterations:
+        changes = {"max_iter": args.iterations,
+                   "snapshot": min(args.iterations, backbone.solver["snapshot"])}
+    sequences = args.sequences or data.sequences()
+    for sequence in sequences:
+        data.frames(sequence)
+        write_sequence(backbone, from_scripts(data.root), size, sequence,
+                       data.first_objects(sequence), changes)
+    if args.lists:
+        write_generic(backbone, from_scripts(data.root), size, lists=tuple(args.lists),
+                      changes=changes)
+    print(f"wrote the trainings of {', '.join(sequences)} ({backbone.name})")
+    print(f"next, in python_scripts/: python solve.py {backbone.weights} "
+          f"../ResNetF/testnet_fgbg/{sequences[0]}/solver.prototxt")
+
+
+@script
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", help="a folder in DAVIS layout, or the word test-challenge")
+    parser.add_argument("--sequences", nargs="+", help="only these")
+    parser.add_argument("--backbone", choices=list(nets.BACKBONES),
+                        help="default: resnet101 where ResNetF/PN_ResNetF.caffemodel is")
+    parser.add_argument("--size", default="480x854", help="HEIGHTxWIDTH to work at (480x854)")
+    parser.add_argument("--iterations", type=int, help="max_iter of the solvers")
+    parser.add_argument("--lists", nargs="+",
+                        help="image lists of the generic training, relative to the data")
+    args = parser.parse_args()
+    if args.data == "test-challenge":
+        write_test_challenge()
+        print("wrote the nets and solvers of DAVIS 2017 test-challenge to ResNetF/")
+    else:
+        write_data_set(args)
+
+
+if __name__ == "__main__":
+    main()

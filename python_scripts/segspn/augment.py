@@ -1,0 +1,108 @@
+"""Augmentation of a first frame by one affine warp (facts of the 2017 release's layer).
+
+Random numbers are a function of (seed, iteration): a run that resumes at an
+iteration sees what the uninterrupted run would have seen.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from segspn.errors import UserError
+
+# Caffe's BGR mean of ImageNet, subtracted from every input.
+MEAN = np.array((104.00699, 116.66877, 122.67892), np.float32)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """The release's parameters, (3000, 0.05, 5, 0.1, 0.1, 1), in its order.
+
+    untouched  the frame stays as it is with probability 1 / (untouched + 1)
+    scale      factor 1 + U(-scale, scale)
+    rotate     angle U(-rotate, rotate), degrees
+    shift_x    U(-shift_x, shift_x) of the width
+    shift_y    U(-shift_y, shift_y) of the height
+    flip       1: mirrored left to right with probability 1/2; 0: never
+    """
+
+    untouched: int
+    scale: float
+    rotate: float
+    shift_x: float
+    shift_y: float
+    flip: int
+
+    @classmethod
+    def parse(cls, values):
+        """From six numbers.  Raises UserError where they make no augmentation."""
+        if not isinstance(values, (tuple, list)) or len(values) != 6 or not all(
+                isinstance(v, (int, float)) and v >= 0 for v in values):
+            raise UserError("augmentation must be six non-negative numbers, as "
+                            f"(3000, 0.05, 5, 0.1, 0.1, 1), not {values!r}")
+        if values[1] >= 1:
+            raise UserError(f"augmentation: scale must be below 1, not {values[1]}")
+        return cls(int(values[0]), *values[1:5], int(values[5]))
+
+    def draw(self, rng, height, width):
+        """A random warp, float64 2 x 3: pixel (x, y, 1) of the source to (x, y) of the sample."""
+        if rng.integers(self.untouched + 1) == 0:
+            return np.eye(2, 3)
+        factor = 1 + rng.uniform(-self.scale, self.scale)
+        angle = np.deg2rad(rng.uniform(-self.rotate, self.rotate))
+        shift = (rng.uniform(-self.shift_x, self.shift_x) * width,
+                 rng.uniform(-self.shift_y, self.shift_y) * height)
+        mirrored = bool(self.flip) and rng.integers(2) == 1
+        return affine(factor, angle, shift, mirrored, height, width)
+
+
+def affine(factor, angle, shift, mirrored, height, width):
+    """Scale and rotate (radians, anticlockwise) about the centre, shift (pixels), mirror."""
+    cosine, sine = factor * np.cos(angle), factor * np.sin(angle)
+    centre = np.array([(width - 1) / 2, (height - 1) / 2])
+    linear = np.array([[cosine, sine], [-sine, cosine]])
+    offset = centre + shift - linear @ centre
+    matrix = np.hstack([linear, offset[:, None]])
+    if mirrored:
+        matrix[0] = -matrix[0]
+        matrix[0, 2] += width - 1
+    return matrix
+
+
+def generator(seed, iteration):
+    """The random numbers of one iteration."""
+    return np.random.default_rng([seed, iteration])
+
+
+def warp(image, masks, matrix):
+    """Image (uint8, H x W x 3) and masks (each bool, H x W) under one warp; sizes stay.
+
+    All are interpolated bilinearly, masks then cut at one half; beyond the
+    border all are mirrored, so that they agree there and no edge appears.
+    """
+    if np.array_equal(matrix, np.eye(2, 3)):
+        return image, masks
+    size = image.shape[1::-1]
+    options = {"flags": cv2.INTER_LINEAR, "borderMode": cv2.BORDER_REFLECT_101}
+    # A mask as 0 and 255 with 8-bit interpolation: above 127 is one half or more.
+    return cv2.warpAffine(image, matrix, size, **options), [
+        cv2.warpAffine(mask.astype(np.uint8) * 255, matrix, size, **options) > 127
+        for mask in masks]
+
+
+def net_input(image):
+    """BGR uint8 H x W x 3 to the net's float32 3 x H x W, mean subtracted."""
+    return np.ascontiguousarray((image.astype(np.float32) - MEAN).transpose(2, 0, 1))
+
+
+def class_balance(mask, void):
+    """float32 H x W: at a pixel of class c, 1 - (pixels of class c) / (all pixels).
+
+    0 at void pixels, which count for neither class.
+    """
+    pixels = max(mask.size - np.count_nonzero(void), 1)
+    foreground = np.count_nonzero(mask & ~void) / pixels
+    weight = np.where(mask, np.float32(1 - foreground), np.float32(foreground))
+    weight[void] = 0
+    return weight

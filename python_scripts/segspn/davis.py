@@ -1,0 +1,152 @@
+"""The DAVIS layout on disk: JPEGImages/480p/<sequence>, Annotations/480p/<sequence>."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from segspn import files
+from segspn.errors import UserError
+
+HEIGHT, WIDTH = 480, 854  # of the frames that the nets are made for
+VOID = 255  # annotation value of pixels that count for nothing
+
+# Objects a sequence of DAVIS 2017 test-challenge.
+TEST_CHALLENGE = {
+    "bike-trial": 2, "boxing": 3, "burnout": 1, "choreography": 7, "demolition": 3, "dive-in": 1,
+    "dog-control": 5, "dolphins": 6, "e-bike": 2, "grass-chopper": 4, "hurdles": 3,
+    "inflatable": 3, "juggle": 4, "kart-turn": 4, "kids-turning": 2, "lions": 3,
+    "mbike-santa": 2, "monkeys": 2, "ocean-birds": 2, "pole-vault": 2, "running": 2, "selfie": 5,
+    "skydive": 3, "speed-skating": 3, "swing-boy": 2, "tackle": 3, "turtle": 1,
+    "varanus-tree": 2, "vietnam": 7, "wings-turn": 3}
+
+
+def palette():
+    """The DAVIS palette (that of PASCAL VOC): uint8, 256 x 3, RGB, a row an object id."""
+    ids = np.arange(256)
+    colours = np.zeros((256, 3), np.uint8)
+    for bit in range(8):
+        for channel in range(3):
+            is_set = (ids >> (3 * bit + channel)) & 1
+            colours[:, channel] |= (is_set << (7 - bit)).astype(np.uint8)
+    return colours
+
+
+def read_annotation(path):
+    """Object ids of an annotation PNG, uint8, H x W; 255 is void.  Raises UserError."""
+    return files.read_plane(path, "annotation")
+
+
+def write_labels(path, labels):
+    """Writes object ids (uint8, H x W) as an indexed PNG with the DAVIS palette."""
+    image = Image.fromarray(labels)
+    image.putpalette(palette().tobytes())
+    with files.whole_file(path) as temporary:
+        image.save(temporary, format="PNG")
+
+
+def objects_of(annotation):
+    """The object ids 1..max of an annotation, void apart; [] for an empty one."""
+    ids = annotation[annotation != VOID]
+    return list(range(1, int(ids.max(initial=0)) + 1))
+
+
+@dataclass(frozen=True)
+class Davis:
+    """A data set in DAVIS layout at `root`."""
+
+    root: Path
+    resolution: str = "480p"
+
+    def __post_init__(self):
+        object.__setattr__(self, "root", Path(self.root))
+        if not self.images.is_dir():
+            raise UserError(f"{self.root} is not a data set in DAVIS layout: "
+                            f"{self.images} is missing; give the folder with --data")
+
+    @property
+    def images(self):
+        return self.root / "JPEGImages" / self.resolution
+
+    @property
+    def annotations(self):
+        return self.root / "Annotations" / self.resolution
+
+    def sequences(self):
+        """Names of all sequences, sorted."""
+        return sorted(p.name for p in self.images.iterdir() if p.is_dir())
+
+    def frames(self, sequence):
+        """Paths of the frames of a sequence, in order.  Raises UserError where it has none."""
+        folder = self.images / files.checked_name(sequence)
+        frames = sorted(folder.glob("*.jpg"))
+        if not frames:
+            names = ", ".join(self.sequences())
+            raise UserError(f"class {sequence!r} has no frames in {self.images}; "
+                            f"there are: {names if len(names) < 400 else names[:400] + '…'}")
+        return frames
+
+    def first_frame(self, sequence):
+        """(frame, annotation) of frame 0: uint8 H x W x 3 BGR and uint8 H x W ids.
+
+        Raises UserError where one is missing, unreadable, or of another size.
+        """
+        first = self.frames(sequence)[0]
+        if first.stem != "00000":
+            raise UserError(f"frame 0 of {sequence} is missing: {first.parent / '00000.jpg'}")
+        return self.pair(first, self.annotations / sequence / "00000.png")
+
+    @staticmethod
+    def pair(frame_path, annotation_path):
+        """(frame, annotation) of two files, checked to be of one size."""
+        annotation = read_annotation(annotation_path)
+        frame = files.read_image(frame_path)
+        if frame.shape[:2] != annotation.shape:
+            raise UserError(
+                f"annotation {annotation_path} is {annotation.shape[1]}x{annotation.shape[0]}, "
+                f"its frame {frame.shape[1]}x{frame.shape[0]}; they must be of one size")
+        return frame, annotation
+
+    def first_objects(self, sequence):
+        """Object ids of the first annotation.  Raises UserError where there is none."""
+        path = self.annotations / files.checked_name(sequence) / "00000.png"
+        objects = objects_of(read_annotation(path))
+        if not objects:
+            raise UserError(f"annotation {path} is empty: it has no object (no id above 0)")
+        return objects
+
+    def listed(self, name):
+        """(frame, annotation) paths of a list file, relative to the root.
+
+        A line is a sequence (DAVIS 2017) or a frame and its annotation (DAVIS
+        2016).  Raises UserError for a missing list, and for a sequence or a
+        file that is not there.
+        """
+        path = files.existing_file(self.root / name, "list")
+        pairs = []
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            fields = line.split()
+            if len(fields) == 1:
+                pairs += [(frame, self.annotations / fields[0] / f"{frame.stem}.png")
+                          for frame in self.frames(fields[0])]
+            elif len(fields) == 2:
+                pairs.append(tuple(self.root / field.lstrip("/") for field in fields))
+            elif fields:
+                raise UserError(f"{path}, line {number}: not a sequence or two paths: {line!r}")
+        missing = next((p for pair in pairs for p in pair if not p.is_file()), None)
+        if missing or not pairs:
+            raise UserError(f"{path} names {missing}, which does not exist" if missing
+                            else f"list {path} is empty")
+        return pairs
+
+
+def resized(image, size):
+    """`image` at (height, width): area-averaged when it shrinks, else bilinear; same if equal."""
+    height, width = size
+    if image.shape[:2] == (height, width):
+        return image
+    shrinks = height < image.shape[0] and width < image.shape[1]
+    return cv2.resize(image, (width, height),
+                      interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)

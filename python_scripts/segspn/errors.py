@@ -1,0 +1,32 @@
+"""One error class for what a user can mend, and how scripts end on it."""
+
+import functools
+import sys
+
+
+class UserError(Exception):
+    """Bad input or surroundings.  The message says what, where, and what to do."""
+
+
+def script(main):
+    """Decorates a script's main(): a UserError or OSError becomes one line and exit status 1."""
+    @functools.wraps(main)
+    def run():
+        try:
+            return main()
+        except UserError as error:
+            message = str(error)
+        except OSError as error:
+            message = describe_os_error(error)
+        except KeyboardInterrupt:
+            print("\ninterrupted; run the same command again to go on", file=sys.stderr)
+            sys.exit(130)
+        print(f"error: {message}", file=sys.stderr)
+        sys.exit(1)
+    return run
+
+
+def describe_os_error(error):
+    """One line for an OSError: the file and the system's reason."""
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}"

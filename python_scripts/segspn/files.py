@@ -1,0 +1,98 @@
+"""Paths that stay inside their folder, and files that are whole or not there."""
+
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from segspn.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON_SCRIPTS = ROOT / "python_scripts"
+MODELS = ROOT / "models"
+RESULTS = ROOT / "results"
+
+
+def checked_name(name, what="class"):
+    """`name`, if it is a plain folder name.  Raises UserError for '', '..', or a separator."""
+    if not name or name.startswith(".") or any(c in name for c in "/\\\0"):
+        raise UserError(f"{what} name {name!r} must be a plain folder name, "
+                        "without '/' and not starting with '.'")
+    return name
+
+
+def existing_file(path, what):
+    """`path` as a Path.  Raises UserError where it is not a file."""
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{what} {path} does not exist" if not path.exists()
+                        else f"{what} {path} is not a file")
+    return path
+
+
+@contextmanager
+def whole_file(path):
+    """A temporary path beside `path`, renamed to it on success and removed on failure.
+
+    The temporary name keeps the ending, since writers choose the format by it.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=".part-", suffix=path.suffix, dir=path.parent)
+    os.close(descriptor)
+    temporary = Path(name)
+    try:
+        temporary.chmod(0o644)
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path, data):
+    """Writes `data` to `path` as a whole file."""
+    with whole_file(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path, text):
+    write_bytes(path, text.encode())
+
+
+def write_image(path, image, *options):
+    """Writes a uint8 image (H x W grey or H x W x 3 BGR) by the ending of `path`."""
+    encoded, data = cv2.imencode(Path(path).suffix, image, list(options))
+    if not encoded:
+        raise UserError(f"could not encode an image for {path}")
+    write_bytes(path, data.tobytes())
+
+
+def read_image(path, flags=cv2.IMREAD_COLOR):
+    """uint8 image, H x W x 3 BGR by default.  Raises UserError where it is not readable."""
+    path = existing_file(path, "image")
+    data = path.read_bytes()
+    truncated = path.suffix.lower() in (".jpg", ".jpeg") and b"\xff\xd9" not in data[-1024:]
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    if image is None or truncated:
+        raise UserError(f"image {path} is corrupt or not an image; replace the file")
+    return image
+
+
+def read_plane(path, what):
+    """uint8, H x W: the indices of an indexed PNG, or the values of a grey one.
+
+    Raises UserError where the file is missing, corrupt, or not 8 bits a pixel.
+    """
+    path = existing_file(path, what)
+    try:
+        with Image.open(path) as image:
+            image.load()
+            if image.mode not in ("P", "L", "1"):
+                raise UserError(f"{what} {path} is neither indexed nor 8-bit grey ({image.mode})")
+            return np.array(image).astype(np.uint8)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UserError(f"{what} {path} is corrupt or not an image; replace the file") from error

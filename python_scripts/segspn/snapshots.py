@@ -1,0 +1,110 @@
+"""Snapshots of a training: whole pairs of .caffemodel and .solverstate, and their return."""
+
+import os
+import re
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from google.protobuf.message import DecodeError
+
+from segspn import files, weights
+from segspn.errors import UserError
+
+RawState = weights.raw_message_class("SolverState")
+
+
+class Snapshots:
+    """The snapshots <prefix>_iter_<n>.{caffemodel,solverstate} of a training.
+
+    Caffe writes them into a folder of its own beside the prefix; they are
+    renamed when they are whole, the solverstate last.
+    """
+
+    def __init__(self, prefix):
+        self.prefix = Path(prefix)
+        self.prefix.parent.mkdir(parents=True, exist_ok=True)
+        self._folder = self.prefix.with_name(f".{self.prefix.name}.snapshot")
+        self.close()  # what a killed run left
+        self._folder.mkdir()
+
+    def close(self):
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def working_prefix(self):
+        """The snapshot_prefix that Caffe is given."""
+        return str(self._folder / "state")
+
+    def model(self, iteration):
+        return self.prefix.with_name(f"{self.prefix.name}_iter_{iteration}.caffemodel")
+
+    def state(self, iteration):
+        return self.model(iteration).with_suffix(".solverstate")
+
+    def iterations(self):
+        """Iterations of the snapshots that are whole, in order."""
+        pattern = re.compile(re.escape(self.prefix.name) + r"_iter_(\d+)\.solverstate")
+        matches = (pattern.fullmatch(path.name) for path in self.prefix.parent.iterdir())
+        found = sorted(int(match[1]) for match in matches if match)
+        return [iteration for iteration in found if self.model(iteration).is_file()]
+
+    def remove_all(self):
+        """Deletes the snapshots of an earlier run, states first."""
+        for iteration in self.iterations():
+            self.state(iteration).unlink()
+            self.model(iteration).unlink()
+
+    def check_space(self, net):
+        """Raises UserError where the disk has no room for a snapshot of `net`.
+
+        Caffe aborts when a snapshot's write fails, so this comes first.
+        """
+        needed = 8 * sum(blob.count for blobs in net.params.values() for blob in blobs) + 2**20
+        free = shutil.disk_usage(self.prefix.parent).free
+        if free < needed:
+            raise UserError(f"no space to write a snapshot in {self.prefix.parent}: it needs "
+                            f"{needed / 1e6:.0f} MB, {free / 1e6:.0f} MB are free")
+
+    def save(self, solver):
+        """Writes the snapshot of the solver's iteration and returns the model's path."""
+        self.check_space(solver.net)
+        iteration = solver.iter
+        solver.snapshot()
+        state_path = Path(f"{self.working_prefix}_iter_{iteration}.solverstate")
+        state = _read_state(state_path)
+        state.learned_net = os.fspath(self.model(iteration))
+        state_path.write_bytes(state.SerializeToString())
+        with suppress(FileNotFoundError):  # no state beside a model that is not its own
+            self.state(iteration).unlink()
+        state_path.with_suffix(".caffemodel").replace(self.model(iteration))
+        state_path.replace(self.state(iteration))
+        return self.model(iteration)
+
+    def restore(self, solver, iteration):
+        """Returns the solver to a snapshot.  Raises UserError where it is not this net's."""
+        state = _read_state(self.state(iteration))
+        history = [tuple(blob.shape.dim) for blob in state.history]
+        shapes = [tuple(blob.shape) for blobs in solver.net.params.values() for blob in blobs]
+        if state.iter != iteration or history != shapes:
+            raise UserError(f"snapshot {self.state(iteration)} is not of this net and iteration; "
+                            "train anew with --restart")
+        report = weights.load(solver.net, self.model(iteration))
+        if report.filler:
+            raise UserError(f"snapshot {self.model(iteration)} lacks the layers {report.filler}")
+        state.ClearField("learned_net")  # loaded and checked above; Caffe would abort on a bad one
+        with tempfile.NamedTemporaryFile(dir=self._folder) as file:
+            file.write(state.SerializeToString())
+            file.flush()
+            solver.restore(file.name)
+
+
+def _read_state(path):
+    state = RawState()
+    try:
+        state.ParseFromString(files.existing_file(path, "snapshot").read_bytes())
+    except DecodeError as error:
+        raise UserError(f"snapshot {path} is truncated; delete it to go on from the one before"
+                        ) from error
+    return state

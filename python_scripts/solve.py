@@ -1,0 +1,57 @@
+#!/usr/bin/env python
+"""Trains a net: fine-tunes ResNetF for an object or a video, or trains a generic model.
+
+Beside the snapshots it leaves a CSV log and a curve.  A run that was stopped,
+or killed, goes on with --resume, to the same weights.
+
+Example:
+    python solve.py ../ResNetF/PN_ResNetF.caffemodel \\
+        ../ResNetF/testnet_per_obj/choreography/solver_1.prototxt
+"""
+
+import argparse
+import sys
+
+from segspn.errors import UserError, script
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("weights", help=".caffemodel to start from")
+    parser.add_argument("solver", help="solver prototxt")
+    parser.add_argument("--iterations", type=int, help="where to stop (the solver's max_iter)")
+    parser.add_argument("--gpu", type=int, help="GPU number (the CPU)")
+    parser.add_argument("--resume", action="store_true", help="go on from the latest snapshot")
+    parser.add_argument("--restart", action="store_true", help="delete an earlier run's snapshots")
+    parser.add_argument("--seed", type=int, help="of fillers and augmentation (0)")
+    args = parser.parse_args()
+    if args.seed is not None and not 0 <= args.seed < 2**31:
+        raise UserError(f"--seed must be from 0 to 2147483647, not {args.seed}")
+    if args.iterations is not None and args.iterations < 1:
+        raise UserError(f"--iterations must be at least 1, not {args.iterations}")
+    return args
+
+
+@script
+def main():
+    args = parse_arguments()
+    from segspn import solving
+
+    training = solving.Training(args.weights, args.solver, args.iterations, args.seed,
+                                args.resume, args.restart)
+    try:
+        model = training.run(args.gpu)
+    except InterruptedError as stop:
+        print(stop, file=sys.stderr)
+        sys.exit(130)
+    finally:
+        training.close()
+    print(f"wrote {model}")
+    command = solving.next_command(training, model)
+    if command:
+        print(f"next: {command}")
+
+
+if __name__ == "__main__":
+    main()
