@@ -13,11 +13,11 @@ import re
 from pathlib import Path
 
 from google.protobuf import text_format
-
-from ResNetF import nets
 from segspn import davis, files
 from segspn.errors import UserError, script
-from segspn.prototxt import from_scripts
+from segspn.files import from_scripts
+
+from ResNetF import nets
 
 FOLDER = files.ROOT / "ResNetF"
 HEADER = "# Written by ResNetF/nets.py, which is the place to change it.\n"
@@ -100,7 +100,7 @@ def default_backbone():
 def write_data_set(args):
     """The trainings of the sequences of a data set.  Returns their names."""
     backbone = nets.BACKBONES[args.backbone] if args.backbone else default_backbone()
-    data = davis.Davis(Path(args.data).expanduser().resolve())
+    data = davis.Davis(Path(args.data).expanduser())
     size = parse_size(args.size, backbone)
     changes = {}
     if args.iterations:

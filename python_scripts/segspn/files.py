@@ -11,6 +11,10 @@ from PIL import Image
 
 from segspn.errors import UserError
 
+# No thread pool in OpenCV: processes are forked (segspn.prototxt), and a pool
+# does not survive that.  What we ask of OpenCV takes milliseconds.
+cv2.setNumThreads(0)
+
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON_SCRIPTS = ROOT / "python_scripts"
 MODELS = ROOT / "models"
@@ -96,3 +100,11 @@ def read_plane(path, what):
             return np.array(image).astype(np.uint8)
     except (OSError, SyntaxError, ValueError) as error:
         raise UserError(f"{what} {path} is corrupt or not an image; replace the file") from error
+
+
+def from_scripts(path):
+    """A path as it stands in a prototxt: relative to python_scripts/ inside the project."""
+    path = Path(os.path.abspath(path))  # links inside the project stay as they are
+    if path.is_relative_to(ROOT):
+        return os.path.relpath(path, PYTHON_SCRIPTS)
+    return str(path)

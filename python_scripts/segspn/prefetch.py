@@ -1,119 +1,126 @@
 """Prepares the next sample in a process while Caffe computes.
 
 pycaffe holds the GIL while it computes, so a thread would wait for it.  The
-process is forked: it shares the source frame, and hands samples over in shared
-memory; only numbers and error messages pass through the pipe.
+process is a fresh Python without Caffe; it hands samples over in shared memory,
+and only numbers and error messages pass through the pipes.
 """
 
 import mmap
 import os
-import signal
 import struct
+import subprocess
+import sys
 import traceback
 
-import cv2
 import numpy as np
 
+from segspn import samples
 from segspn.errors import UserError
 
 REQUEST = struct.Struct("<qq")  # seed, iteration
 DONE, FAILED, BROKEN = b"\0", b"\1", b"\2"  # a sample, a UserError, any other error
-KILLED = "the process that prepares samples was killed; run the same command with --resume"
 
-# The parent's ends of all pipes: a new child closes its copies of them, or an
-# older child would never see the end of its requests.
-_parent_ends = set()
+
+def _arrays(memory, shapes):
+    """float32 arrays of these shapes, one after the other in shared memory."""
+    sizes = [int(np.prod(shape)) for shape in shapes]
+    flat = np.frombuffer(memory, np.float32, sum(sizes))
+    return [part.reshape(shape)
+            for part, shape in zip(np.split(flat, np.cumsum(sizes)[:-1]), shapes)]
 
 
 class Prefetcher:
-    """Calls sample(seed, iteration) -> float32 arrays of `shapes`, one call ahead."""
+    """The samples of segspn.samples.KINDS[kind], prepared one ahead.
 
-    def __init__(self, sample, shapes):
-        self._sample = sample
-        sizes = [int(np.prod(shape)) for shape in shapes]
-        self._memory = mmap.mmap(-1, 4 * sum(sizes))
-        flat = np.frombuffer(self._memory, np.float32)
-        parts = np.split(flat, np.cumsum(sizes)[:-1])
-        self._arrays = [part.reshape(shape) for part, shape in zip(parts, shapes)]
-        self._pid = None
+    The process starts with the first request and ends with this object, or
+    with its parent, however that ends.
+    """
+
+    def __init__(self, kind, text, shapes):
+        self._command = [sys.executable, "-m", "segspn.prefetch", kind, text]
+        self._shapes = shapes
+        self._process = None
         self._pending = None
 
-    def get(self, seed, iteration):
-        """The arrays of this iteration, valid until the next call; prepares the one after."""
-        if self._pid is None:
+    def request(self, seed, iteration):
+        """Begins to prepare a sample."""
+        if self._process is None:
             self._start()
-        if self._pending != (seed, iteration):
-            if self._pending is not None:
-                self._wait()
-            self._request(seed, iteration)
-        self._wait()
-        samples = [array.copy() for array in self._arrays]
-        self._request(seed, iteration + 1)
-        return samples
-
-    def close(self):
-        """Ends the process."""
-        if self._pid is not None:
-            for end in (self._to_child, self._from_child):
-                _parent_ends.discard(end)
-                os.close(end)
-            os.waitpid(self._pid, 0)
-            self._pid = None
-
-    __del__ = close
-
-    def _request(self, seed, iteration):
+        if self._pending is not None:
+            self._wait()
         self._pending = (seed, iteration)
-        self._write(self._to_child, REQUEST.pack(seed, iteration))
+        try:
+            self._process.stdin.write(REQUEST.pack(seed, iteration))
+        except BrokenPipeError:
+            self._fail(self._process.stdout.read())
+
+    def get(self, seed, iteration):
+        """The arrays of this iteration; they are valid until the next request.
+
+        Raises UserError where the sample could not be made.
+        """
+        if self._pending != (seed, iteration):
+            self.request(seed, iteration)
+        self._wait()
+        return self._arrays
+
+    def _start(self):
+        size = 4 * sum(int(np.prod(shape)) for shape in self._shapes)
+        descriptor = os.memfd_create("segspn-samples")
+        try:
+            os.ftruncate(descriptor, size)
+            self._arrays = _arrays(mmap.mmap(descriptor, size), self._shapes)
+            # A session of its own: Ctrl-C is for the parent, which ends this one.
+            self._process = subprocess.Popen(
+                [*self._command, str(descriptor)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                pass_fds=[descriptor], start_new_session=True, bufsize=0)
+        finally:
+            os.close(descriptor)
 
     def _wait(self):
         self._pending = None
-        status = os.read(self._from_child, 1)
-        if status == DONE:
-            return
-        reason = b""
-        while status and (part := os.read(self._from_child, 4096)):
-            reason += part
-        if status == BROKEN:
-            raise RuntimeError(reason.decode())
-        raise UserError(reason.decode() or KILLED)
+        status = self._process.stdout.read(1)
+        if status != DONE:
+            self._fail(status + self._process.stdout.read())
 
-    @staticmethod
-    def _write(descriptor, data):
-        try:
-            os.write(descriptor, data)
-        except BrokenPipeError:
-            raise UserError(KILLED) from None
+    def _fail(self, reply):
+        if reply[:1] == BROKEN:
+            raise RuntimeError(reply[1:].decode())
+        raise UserError(reply[1:].decode() or "the process that prepares samples was killed; "
+                        "run the same command with --resume")
 
-    def _start(self):
-        child_reads, self._to_child = os.pipe()
-        self._from_child, child_writes = os.pipe()
-        _parent_ends.update((self._to_child, self._from_child))
-        self._pid = os.fork()
-        if self._pid:
-            os.close(child_reads)
-            os.close(child_writes)
-            return
-        for end in _parent_ends:
-            os.close(end)
-        try:
-            self._serve(child_reads, child_writes)
-        finally:
-            os._exit(0)
+    def close(self):
+        """Ends the process."""
+        if self._process is not None:
+            self._process.stdin.close()
+            self._process.stdout.close()
+            self._process.wait()
+            self._process = None
 
-    def _serve(self, requests, replies):
-        """The child's loop; it ends when the parent closes its end of the pipe."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
-        cv2.setNumThreads(1)  # OpenCV's thread pool does not survive a fork
-        while len(request := os.read(requests, REQUEST.size)) == REQUEST.size:
-            try:
-                for target, source in zip(self._arrays, self._sample(*REQUEST.unpack(request))):
-                    target[...] = source
-            except UserError as error:
-                os.write(replies, FAILED + str(error).encode())
-                return
-            except Exception:
-                os.write(replies, BROKEN + traceback.format_exc().encode())
-                return
-            os.write(replies, DONE)
+    __del__ = close
+
+
+def serve(kind, text, descriptor):
+    """Answers requests on stdin until it closes."""
+    source = samples.KINDS[kind](text)
+    size = os.fstat(descriptor).st_size
+    targets = _arrays(mmap.mmap(descriptor, size), source.shapes)
+    requests = sys.stdin.buffer.raw
+    while len(request := requests.read(REQUEST.size)) == REQUEST.size:
+        for target, array in zip(targets, source.sample(*REQUEST.unpack(request))):
+            target[...] = array
+        os.write(1, DONE)
+
+
+def main():
+    kind, text, descriptor = sys.argv[1:]
+    try:
+        serve(kind, text, int(descriptor))
+    except UserError as error:
+        os.write(1, FAILED + str(error).encode())
+    except Exception:
+        os.write(1, BROKEN + traceback.format_exc().encode())
+
+
+if __name__ == "__main__":
+    main()

@@ -5,7 +5,6 @@ import re
 import signal
 import sys
 import tempfile
-from pathlib import Path
 
 import caffe
 from caffe.proto import caffe_pb2
@@ -106,11 +105,3 @@ def _reason(text, status):
     fatal = re.search(r"^F\d+ .*?\] (.*)$", text, re.M)
     reason = fatal[1] if fatal else f"it ended with signal {os.WTERMSIG(status)}"
     return f"Caffe refuses this net: {reason}"
-
-
-def from_scripts(path):
-    """A path as it stands in a prototxt: relative to python_scripts/ inside the project."""
-    path = Path(path).resolve()
-    if path.is_relative_to(files.ROOT):
-        return os.path.relpath(path, files.PYTHON_SCRIPTS)
-    return str(path)

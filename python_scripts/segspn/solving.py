@@ -175,5 +175,5 @@ class StopSignals:
 def next_command(training, model):
     """The command line that uses a trained model, for the user to go on with."""
     for layer in training.data_layers() if training.solver else []:
-        return layer.next_command(Path(model))
+        return layer.samples.next_command(Path(model))
     return None
