@@ -8,16 +8,15 @@ The objects of another data set in DAVIS layout are counted in the annotations
 of its first frames.
 """
 
-import argparse
 import re
 from pathlib import Path
 
 from google.protobuf import text_format
-from segspn import davis, files
-from segspn.errors import UserError, script
-from segspn.files import from_scripts
 
 from ResNetF import nets
+from segspn import cli, davis, files
+from segspn.errors import UserError, script
+from segspn.files import from_scripts
 
 FOLDER = files.ROOT / "ResNetF"
 HEADER = "# Written by ResNetF/nets.py, which is the place to change it.\n"
@@ -121,8 +120,7 @@ def write_data_set(args):
 
 @script
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = cli.parser(__doc__)
     parser.add_argument("data", help="a folder in DAVIS layout, or the word test-challenge")
     parser.add_argument("--sequences", nargs="+", help="only these")
     parser.add_argument("--backbone", choices=list(nets.BACKBONES),

@@ -9,15 +9,14 @@ Example:
         ../ResNetF/testnet_per_obj/choreography/solver_1.prototxt
 """
 
-import argparse
 import sys
 
+from segspn import cli
 from segspn.errors import UserError, script
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = cli.parser(__doc__)
     parser.add_argument("weights", help=".caffemodel to start from")
     parser.add_argument("solver", help="solver prototxt")
     parser.add_argument("--iterations", type=int, help="where to stop (the solver's max_iter)")

@@ -7,16 +7,14 @@ Example:
     python tools/convert_caffemodel.py PN_ResNetF.caffemodel PN_ResNetF_projected.caffemodel
 """
 
-import argparse
 
-from segspn import layout, weights
+from segspn import cli, layout, weights
 from segspn.errors import UserError, script
 
 
 @script
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = cli.parser(__doc__)
     parser.add_argument("input", help=".caffemodel in the published layout")
     parser.add_argument("output", help=".caffemodel to write")
     args = parser.parse_args()

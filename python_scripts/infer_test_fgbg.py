@@ -1,0 +1,43 @@
+#!/usr/bin/env python
+"""Foreground masks of every frame of a video, by its fine-tuned net.
+
+Writes RESULT_DIR/<CLASS>/<frame>.png: 255 in the foreground, 0 elsewhere.
+
+Example:
+    python infer_test_fgbg.py ../models/lions/lions_fgbg_iter_3000.caffemodel \\
+        ../results/ResNetF_fgbg lions
+"""
+
+from pathlib import Path
+
+from segspn import cli, davis, files
+from segspn.errors import script
+
+
+def parse_arguments():
+    parser = cli.parser(__doc__)
+    parser.add_argument("weights", type=Path, help=".caffemodel of the foreground net")
+    parser.add_argument("result_dir", type=Path, help="folder for the masks")
+    parser.add_argument("sequence", metavar="class", help="name of the video")
+    cli.add_inference(parser)
+    return parser.parse_args()
+
+
+@script
+def main():
+    args = parse_arguments()
+    frames = davis.Davis(args.data).frames(args.sequence)
+    weights = files.existing_file(args.weights, "weights")
+    folder = args.result_dir / args.sequence
+
+    from segspn import infer
+
+    done = infer.over_frames(frames, lambda path: [folder / f"{path.stem}.png"], weights,
+                             "testnet_fgbg", infer.write_mask, args.gpu, args.scale, args.force)
+    print(f"{folder}: {done} frames done, {len(frames) - done} were there")
+    print(f"next: python infer_test_perobj.py <iteration> {args.sequence} <object>"
+          + cli.data_option(args.data))
+
+
+if __name__ == "__main__":
+    main()

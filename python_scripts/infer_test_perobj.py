@@ -1,0 +1,53 @@
+#!/usr/bin/env python
+"""Score maps of one object in every frame of a video, by its fine-tuned net.
+
+Writes results/ResNetF_perobj_<ITER>/<CLASS>/<frame>_<OBJECT>.png (probability
+times 255) and .jpg (argmax times 255).  The net is
+models/<CLASS>/<CLASS>_obj_<OBJECT>_iter_<ITER>.caffemodel unless --weights is given.
+
+Example:
+    python infer_test_perobj.py 3000 lions 2
+"""
+
+from pathlib import Path
+
+from segspn import cli, davis, files
+from segspn.errors import UserError, script
+
+
+def parse_arguments():
+    parser = cli.parser(__doc__)
+    parser.add_argument("iteration", type=int, help="of the model's snapshot")
+    parser.add_argument("sequence", metavar="class", help="name of the video")
+    parser.add_argument("object", type=int, help="object id, from 1")
+    parser.add_argument("--weights", type=Path, help="another model")
+    cli.add_inference(parser)
+    return parser.parse_args()
+
+
+@script
+def main():
+    args = parse_arguments()
+    data = davis.Davis(args.data)
+    frames = data.frames(args.sequence)
+    objects = data.first_objects(args.sequence)
+    if args.object not in objects:
+        raise UserError(f"object {args.object} is not in the first annotation of "
+                        f"{args.sequence}; it has {objects}")
+    name = f"{args.sequence}_obj_{args.object}_iter_{args.iteration}.caffemodel"
+    weights = files.existing_file(args.weights or files.MODELS / args.sequence / name, "weights")
+    folder = files.RESULTS / f"ResNetF_perobj_{args.iteration}" / args.sequence
+
+    from segspn import infer
+
+    done = infer.over_frames(
+        frames,
+        lambda path: [folder / f"{path.stem}_{args.object}.{ending}" for ending in ("png", "jpg")],
+        weights, "testnet_per_obj", infer.write_score_map, args.gpu, args.scale, args.force)
+    print(f"{folder}: {done} frames done, {len(frames) - done} were there")
+    print(f"next: python segment_instances.py --class {args.sequence} --iter {args.iteration}"
+          + cli.data_option(args.data))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""Fixtures: a tiny data set in DAVIS layout, with exact masks, and small nets."""
+
+import os
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from segspn import davis, files
+
+SCRIPTS = files.PYTHON_SCRIPTS
+
+
+def draw_frame(index, size=(96, 128)):
+    """A textured frame with two objects that move, and its exact annotation."""
+    height, width = size
+    rng = np.random.default_rng(5)
+    ground = cv2.GaussianBlur(rng.integers(0, 255, (height, width, 3), np.uint8), (0, 0), 3)
+    frame = cv2.addWeighted(ground, 0.6, np.full_like(ground, 60), 0.4, 0)
+    labels = np.zeros(size, np.uint8)
+    cv2.circle(labels, (width // 4 + 2 * index, height // 2), height // 5, 1, -1)
+    cv2.rectangle(labels, (width * 5 // 8, height // 4 + index),
+                  (width * 7 // 8, height // 2 + index), 2, -1)
+    frame[labels == 1] = frame[labels == 1] // 3 + np.array((20, 40, 160), np.uint8)
+    frame[labels == 2] = frame[labels == 2] // 3 + np.array((150, 120, 10), np.uint8)
+    return frame, labels
+
+
+@pytest.fixture
+def data_set(tmp_path):
+    """A sequence `toy` of four frames at 96 x 128 with two objects; the folder."""
+    root = tmp_path / "toys"
+    for index in range(4):
+        frame, labels = draw_frame(index)
+        files.write_image(root / f"JPEGImages/480p/toy/{index:05}.jpg", frame)
+        davis.write_labels(root / f"Annotations/480p/toy/{index:05}.png", labels)
+    (root / "ImageSets/2017").mkdir(parents=True)
+    (root / "ImageSets/2017/train.txt").write_text("toy\n")
+    return root
+
+
+@pytest.fixture
+def run():
+    """Runs a script of the project as a user does; returns the finished process."""
+    def run_script(path, *arguments, cwd=SCRIPTS, timeout=300, **keywords):
+        return subprocess.run(
+            [sys.executable, os.fspath(files.ROOT / path), *map(os.fspath, map(str, arguments))],
+            cwd=cwd, capture_output=True, text=True, timeout=timeout, **keywords)
+    return run_script
+
+
+def fails_in_one_line(result, *words):
+    """Whether a script ended with status 1 and one line that has all the words."""
+    lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert result.returncode == 1, (result.returncode, result.stderr)
+    assert len(lines) == 1 and "Traceback" not in result.stderr, result.stderr
+    for word in words:
+        assert str(word) in lines[0], lines[0]
+    return True
