@@ -1,0 +1,86 @@
+"""The whole pipeline on a real video: fetch, fine-tune, infer, label, show.
+
+Fine-tunes the thin backbone on the first frame of a clip of Big Buck Bunny, for
+its foreground and for each of two objects, and segments the other frames.
+Every step is a command line that a user would type; it is printed.  A demo that
+was stopped goes on where it was.
+
+Example:
+    python tools/demo.py
+"""
+
+import os
+import shlex
+import subprocess
+import sys
+import time
+
+from segspn import cli, davis, files
+from segspn.errors import UserError, script
+
+DATA = files.ROOT / "data/demo"
+OUTPUT = files.RESULTS / "demo"
+SEQUENCE = "bunny"
+SIZE = (240, 427)
+ITERATIONS = 150
+PRETRAINED = "../models/resnet50_thin.caffemodel"
+
+
+def steps(objects):
+    """(what, command line) of every step after the data is there; from python_scripts/."""
+    data = files.from_scripts(DATA)
+    options = ["--data", data, "--scale", f"{SIZE[0] / davis.HEIGHT:g}"]
+    fgbg = f"../models/{SEQUENCE}/{SEQUENCE}_fgbg_iter_{ITERATIONS}.caffemodel"
+    per_obj = f"../ResNetF/testnet_per_obj/{SEQUENCE}"
+    frames = f"{data}/JPEGImages/480p/{SEQUENCE}"
+    return [
+        ("prototxts", ["../ResNetF/nets.py", data, "--backbone", "resnet50_thin",
+                       "--size", f"{SIZE[0]}x{SIZE[1]}", "--iterations", str(ITERATIONS)]),
+        ("train foreground", ["solve.py", PRETRAINED,
+                              f"../ResNetF/testnet_fgbg/{SEQUENCE}/solver.prototxt", "--resume"]),
+        *((f"train object {k}", ["solve.py", PRETRAINED, f"{per_obj}/solver_{k}.prototxt",
+                                 "--resume"]) for k in objects),
+        ("infer foreground", ["infer_test_fgbg.py", fgbg, "../results/ResNetF_fgbg", SEQUENCE,
+                              *options]),
+        *((f"infer object {k}", ["infer_test_perobj.py", str(ITERATIONS), SEQUENCE, str(k),
+                                 *options]) for k in objects),
+        ("labels", ["segment_instances.py", "--class", SEQUENCE, "--iter", str(ITERATIONS),
+                    "--data", data]),
+        ("overlay", ["../tools/overlay.py", "--frames", frames, "--labels",
+                     f"../results/labels/{SEQUENCE}", "--output", files.from_scripts(OUTPUT)]),
+    ]
+
+
+def run(what, command):
+    """Runs a step.  Returns its seconds; raises UserError where it fails."""
+    print(f"\n== {what}: python {shlex.join(command)}", flush=True)
+    begin = time.perf_counter()
+    status = subprocess.run([sys.executable, *command], cwd=files.PYTHON_SCRIPTS).returncode
+    if status:
+        raise UserError(f"the demo stopped at: {what}; make demo goes on from there")
+    return time.perf_counter() - begin
+
+
+def summary(times):
+    """The times as a Markdown table."""
+    rows = [f"| {what} | {seconds:.1f} |" for what, seconds in times]
+    total = sum(seconds for _, seconds in times)
+    return "\n".join([f"# Demo, {SIZE[1]}x{SIZE[0]}, {ITERATIONS} iterations a net, "
+                      f"{os.cpu_count()} cores", "", "| step | seconds |", "|---|---|", *rows,
+                      f"| total | {total:.1f} |", ""])
+
+
+@script
+def main():
+    cli.parser(__doc__).parse_args()
+    times = [("data", run("data", ["../tools/fetch_demo.py"]))]
+    objects = davis.Davis(DATA).first_objects(SEQUENCE)
+    times += [(what, run(what, command)) for what, command in steps(objects)]
+    text = summary(times)
+    files.write_text(OUTPUT / "summary.md", text)
+    print(f"\n{text}\nlook at {OUTPUT / 'overlay.mp4'} and {OUTPUT / 'contact_sheet.png'}")
+    print("next: segment a video of your own (README, Your own data)")
+
+
+if __name__ == "__main__":
+    main()

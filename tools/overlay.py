@@ -1,0 +1,64 @@
+"""Draws a segmentation over its frames: a video and a contact sheet.
+
+Every frame <stem>.jpg needs a label <stem>.png: an indexed or grey PNG of
+object ids, as segment_instances.py writes them.
+
+Example:
+    python tools/overlay.py --frames data/demo/JPEGImages/480p/bunny \\
+        --labels results/labels/bunny --output results/demo
+"""
+
+from pathlib import Path
+
+from tqdm import tqdm
+
+from segspn import cli, davis, files, overlay
+from segspn.errors import UserError, script
+
+SHEET_WIDTH = 1600  # px
+
+
+def parse_arguments():
+    parser = cli.parser(__doc__)
+    parser.add_argument("--frames", required=True, type=Path, help="folder of .jpg frames")
+    parser.add_argument("--labels", required=True, type=Path, help="folder of .png labels")
+    parser.add_argument("--output", required=True, type=Path,
+                        help="folder for overlay.mp4 and contact_sheet.png")
+    parser.add_argument("--fps", type=float, default=12, help="frames a second (12)")
+    parser.add_argument("--tiles", type=int, default=12, help="frames on the sheet (12)")
+    parser.add_argument("--columns", type=int, default=4, help="columns of the sheet (4)")
+    args = parser.parse_args()
+    for name in ("tiles", "columns"):
+        if getattr(args, name) < 1:
+            raise UserError(f"--{name} must be at least 1, not {getattr(args, name)}")
+    if not 0.1 <= args.fps <= 1000:
+        raise UserError(f"--fps must be from 0.1 to 1000, not {args.fps:g}")
+    return args
+
+
+@script
+def main():
+    args = parse_arguments()
+    pairs = overlay.paired(args.frames, args.labels)
+    chosen = overlay.spread(len(pairs), args.tiles)
+    tiles = []
+
+    def tinted():
+        with tqdm(pairs, desc="overlay", unit="frame") as bar:
+            for number, pair in enumerate(bar):
+                image = overlay.tint(*davis.Davis.pair(*pair))
+                if number in chosen:
+                    tiles.append(image)
+                yield image
+
+    video = args.output / "overlay.mp4"
+    overlay.write_video(video, tinted(), args.fps)
+    print(f"wrote {video}")
+    sheet = args.output / "contact_sheet.png"
+    captions = [pairs[number][0].stem for number in chosen]
+    files.write_image(sheet, overlay.contact_sheet(tiles, args.columns, SHEET_WIDTH, captions))
+    print(f"wrote {sheet}")
+
+
+if __name__ == "__main__":
+    main()
