@@ -59,8 +59,8 @@ RESNET50_THIN = Backbone(
     name="resnet50_thin", stages=(256, 512, 1024), offsets=(1, 1, 4),
     landmark="conv_stage0_block0_branch2a", weights="../models/resnet50_thin.caffemodel",
     head_lr=10, normalize=True,
-    solver={"base_lr": 1e-3, "momentum": 0.9, "weight_decay": 5e-4, "max_iter": 150,
-            "snapshot": 150})
+    solver={"base_lr": 6e-3, "momentum": 0.9, "weight_decay": 5e-4, "max_iter": 200,
+            "snapshot": 200})
 BACKBONES = {backbone.name: backbone for backbone in (RESNET101, RESNET50_THIN)}
 
 

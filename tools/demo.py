@@ -22,7 +22,7 @@ DATA = files.ROOT / "data/demo"
 OUTPUT = files.RESULTS / "demo"
 SEQUENCE = "bunny"
 SIZE = (240, 427)
-ITERATIONS = 150
+ITERATIONS = 200
 PRETRAINED = "../models/resnet50_thin.caffemodel"
 
 

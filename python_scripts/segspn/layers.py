@@ -73,6 +73,8 @@ class LossWeighting(caffe.Layer):
     """Identity forward; backward multiplies the gradient by a weight a pixel.
 
     Bottoms: scores, N x C x H x W, and weight, N x 1 x H x W.  Top: the scores.
+    Raises UserError for scores that are not finite, before Caffe's backward
+    pass: its max pooling writes out of bounds where all its inputs are NaN.
     """
 
     def setup(self, bottom, top):
@@ -86,6 +88,9 @@ class LossWeighting(caffe.Layer):
         top[0].reshape(*scores)
 
     def forward(self, bottom, top):
+        if not np.isfinite(bottom[0].data).all():
+            raise UserError("the training diverged: scores are not finite; lower base_lr in the "
+                            "solver and train anew with --restart")
         top[0].data[...] = bottom[0].data
 
     def backward(self, top, propagate_down, bottom):
