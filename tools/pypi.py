@@ -28,8 +28,10 @@ def sha256_of(path):
     return digest.hexdigest()
 
 
-def download(requirement, sha256, folder):
+def download(requirement, sha256, folder, python=sys.executable):
     """Path of the archive of `requirement` ("name==version") in `folder`.
+
+    `python` is one that has pip; a bare Debian's has none.
 
     pip itself checks the hash before it opens the archive; an archive that is
     already in the folder is checked again and used.  Raises FetchError.
@@ -41,7 +43,7 @@ def download(requirement, sha256, folder):
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         wanted = Path(temporary) / "wanted.txt"
         wanted.write_text(f"{requirement} --hash=sha256:{sha256}\n")
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps",
+        command = [str(python), "-m", "pip", "download", "--quiet", "--no-deps",
                    "--disable-pip-version-check", "--require-hashes",
                    "--dest", temporary, "-r", str(wanted)]
         result = subprocess.run(command, capture_output=True, text=True)

