@@ -102,10 +102,16 @@ def write_data_set(args):
     data = davis.Davis(Path(args.data).expanduser())
     size = parse_size(args.size, backbone)
     changes = {}
-    if args.iterations:
+    if args.iterations is not None:
+        if args.iterations < 1:
+            raise UserError(f"--iterations must be at least 1, not {args.iterations}")
         changes = {"max_iter": args.iterations,
                    "snapshot": min(args.iterations, backbone.solver["snapshot"])}
     sequences = args.sequences or data.sequences()
+    if not sequences:
+        raise UserError(f"{data.images} has no sequence (no folder of frames)")
+    for name in args.lists or ():
+        data.listed(name)
     for sequence in sequences:
         data.frames(sequence)
         write_sequence(backbone, from_scripts(data.root), size, sequence,

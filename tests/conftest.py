@@ -1,8 +1,10 @@
 """Fixtures: a tiny data set in DAVIS layout, with exact masks, and small nets."""
 
 import os
+import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 from segspn import davis, files
 
 SCRIPTS = files.PYTHON_SCRIPTS
+THIN = files.MODELS / "resnet50_thin.caffemodel"
 
 
 def draw_frame(index, size=(96, 128)):
@@ -49,6 +52,28 @@ def run():
             [sys.executable, os.fspath(files.ROOT / path), *map(os.fspath, map(str, arguments))],
             cwd=cwd, capture_output=True, text=True, timeout=timeout, **keywords)
     return run_script
+
+
+@pytest.fixture
+def project(tmp_path, run):
+    """A copy of the scripts and nets: what they write to models, results and ResNetF stays in it.
+
+    Has `root`, its folder, and `run`, which runs its scripts as a user does.
+    """
+    root = tmp_path / "project"
+    shutil.copytree(SCRIPTS, root / "python_scripts")
+    for path in [*files.ROOT.glob("ResNetF/*.py"), *files.ROOT.glob("ResNetF/*/deploy*.prototxt")]:
+        copy = root / path.relative_to(files.ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, copy)
+    (root / "models").mkdir()
+    (root / "models/resnet50_thin.caffemodel").symlink_to(THIN)
+    environment = {**os.environ, "PYTHONPATH": f"{root / 'python_scripts'}{os.pathsep}{root}"}
+
+    def run_script(path, *arguments, **keywords):
+        return run(root / path, *arguments, **{"cwd": root / "python_scripts", "env": environment,
+                                               **keywords})
+    return SimpleNamespace(root=root, run=run_script)
 
 
 def fails_in_one_line(result, *words):

@@ -22,7 +22,7 @@ def main():
     if not layout.is_published(blobs):
         raise UserError(f"weights {args.input} is not in the published layout: "
                         "it has no feat08 over the joined stages")
-    weights.write_caffemodel(args.output, layout.to_projected(blobs))
+    weights.write_caffemodel(args.output, weights.to_projected(args.input, blobs))
     print(f"wrote {args.output}\nnext: python_scripts/solve.py {args.output} SOLVER")
 
 

@@ -38,11 +38,14 @@ class Augmentation:
     def parse(cls, values):
         """From six numbers.  Raises UserError where they make no augmentation."""
         if not isinstance(values, (tuple, list)) or len(values) != 6 or not all(
-                isinstance(v, (int, float)) and v >= 0 for v in values):
+                isinstance(v, (int, float)) and 0 <= v < 2**31 for v in values):
             raise UserError("augmentation must be six non-negative numbers, as "
                             f"(3000, 0.05, 5, 0.1, 0.1, 1), not {values!r}")
         if values[1] >= 1:
             raise UserError(f"augmentation: scale must be below 1, not {values[1]}")
+        if values[0] % 1 or values[5] not in (0, 1):
+            raise UserError("augmentation: the first of the six must be whole and the last "
+                            f"0 or 1, not {values[0]} and {values[5]}")
         return cls(int(values[0]), *values[1:5], int(values[5]))
 
     def draw(self, rng, height, width):

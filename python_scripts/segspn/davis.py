@@ -35,8 +35,15 @@ def palette():
 
 
 def read_annotation(path):
-    """Object ids of an annotation PNG, uint8, H x W; 255 is void.  Raises UserError."""
-    return files.read_plane(path, "annotation")
+    """Object ids of an annotation PNG, uint8, H x W; 255 is void.  Raises UserError.
+
+    A grey PNG of nothing but 0 and 255, as those of DAVIS 2016 are, has object 1 at 255.
+    """
+    ids = files.read_plane(path, "annotation")
+    with Image.open(path) as image:
+        if image.mode == "L" and np.isin(ids, (0, VOID)).all():
+            ids = (ids == VOID).astype(np.uint8)
+    return ids
 
 
 def write_labels(path, labels):
@@ -81,7 +88,9 @@ class Davis:
     def frames(self, sequence):
         """Paths of the frames of a sequence, in order.  Raises UserError where it has none."""
         folder = self.images / files.checked_name(sequence)
-        frames = sorted(folder.glob("*.jpg"))
+        # Not glob(), which passes over a folder that may not be read.
+        frames = sorted(p for p in folder.iterdir() if p.suffix == ".jpg") \
+            if folder.is_dir() else []
         if not frames:
             names = ", ".join(self.sequences())
             raise UserError(f"class {sequence!r} has no frames in {self.images}; "

@@ -1,5 +1,6 @@
 """One error class for what a user can mend, and how scripts end on it."""
 
+import errno
 import functools
 import sys
 
@@ -27,6 +28,8 @@ def script(main):
 
 
 def describe_os_error(error):
-    """One line for an OSError: the file and the system's reason."""
+    """One line for an OSError: the file, the reason, and what to do where space ran out."""
     where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{error.strerror or error}"
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return (f"{where}{error.strerror or error}"
+            + ("; make room and run the same command again" if full else ""))

@@ -1,5 +1,6 @@
 """Paths that stay inside their folder, and files that are whole or not there."""
 
+import io
 import os
 import tempfile
 from contextlib import contextmanager
@@ -39,6 +40,16 @@ def existing_file(path, what):
 
 
 @contextmanager
+def writing(path):
+    """Gives an OSError that does not say which file it is about the name of this one."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or os.fspath(path)
+        raise
+
+
+@contextmanager
 def whole_file(path):
     """A temporary path beside `path`, renamed to it on success and removed on failure.
 
@@ -46,12 +57,14 @@ def whole_file(path):
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=".part-", suffix=path.suffix, dir=path.parent)
+    descriptor, name = tempfile.mkstemp(prefix=f".part-{path.stem}-", suffix=path.suffix,
+                                        dir=path.parent)
     os.close(descriptor)
     temporary = Path(name)
     try:
         temporary.chmod(0o644)
-        yield temporary
+        with writing(path):
+            yield temporary
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -91,14 +104,16 @@ def read_plane(path, what):
 
     Raises UserError where the file is missing, corrupt, or not 8 bits a pixel.
     """
-    path = existing_file(path, what)
+    data = existing_file(path, what).read_bytes()
     try:
-        with Image.open(path) as image:
+        with Image.open(io.BytesIO(data)) as image:
+            image.verify()  # the checksums, which load() leaves unread
+        with Image.open(io.BytesIO(data)) as image:
             image.load()
             if image.mode not in ("P", "L", "1"):
                 raise UserError(f"{what} {path} is neither indexed nor 8-bit grey ({image.mode})")
             return np.array(image).astype(np.uint8)
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"{what} {path} is corrupt or not an image; replace the file") from error
 
 

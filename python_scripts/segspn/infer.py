@@ -35,7 +35,7 @@ def load_net(weights_path, folder, scale=1.0):
     description = prototxt.read_net(path)
     shape = description.layer[0].input_param.shape[0]
     shape.dim[2:4] = working_size(backbone, scale)
-    net = prototxt.build(caffe.Net, description, caffe.TEST)
+    net = prototxt.build(caffe.Net, description, caffe.TEST, what=f"net {path}")
     report = weights.load(net, weights_path, blobs)
     if report.filler:
         raise UserError(f"weights {weights_path} are not those of a trained ResNetF: "

@@ -74,12 +74,15 @@ def to_projected(blobs):
     for name in ("feat08", "score08", "scale_res3", "scale_res4", *UPSAMPLING):
         if name not in blobs:
             raise UserError(f"the published layout has a layer {name}, which is missing")
+    if [blob.ndim for blob in blobs["feat08"]] not in ([4, 1], [4, 4]):
+        raise UserError("feat08 of the published layout has a kernel and a bias, not arrays of "
+                        f"the shapes {[blob.shape for blob in blobs['feat08']]}")
     weight, bias = blobs["feat08"]
     features = weight.shape[0]
     channels3, channels4 = blobs["scale_res3"][0].size, blobs["scale_res4"][0].size
     channels5 = weight.shape[1] - channels3 - channels4
-    if (blobs["upsample_res5"][0].shape[0] != channels5
-            or blobs["upsample_res4"][0].shape[0] != channels4 + channels5):
+    if (blobs["upsample_res5"][0].shape[:1] != (channels5,)
+            or blobs["upsample_res4"][0].shape[:1] != (channels4 + channels5,)):
         raise UserError(f"feat08 takes {weight.shape[1]} channels, which the layers before it "
                         "do not give")
     projected = dict(blobs)

@@ -1,5 +1,6 @@
 """Reads nets and solvers, and checks them before Caffe sees them."""
 
+import importlib
 import os
 import re
 import signal
@@ -12,6 +13,8 @@ from google.protobuf import text_format
 
 from segspn import files
 from segspn.errors import UserError
+
+LR_POLICIES = ("fixed", "step", "exp", "inv", "multistep", "poly", "sigmoid")
 
 
 def read(path, message, what):
@@ -33,8 +36,19 @@ def read_net(path):
     for layer in net.layer:
         if layer.type not in known:
             raise UserError(f"net {path}: layer {layer.name!r} has the type {layer.type!r}, "
-                            "which this Caffe does not have (make check lists them)")
+                            "which this Caffe does not have")
+        if layer.type == "Python":
+            _check_python_layer(path, layer)
     return net
+
+
+def _check_python_layer(path, layer):
+    name = layer.python_param.module, layer.python_param.layer
+    try:
+        getattr(importlib.import_module(name[0]), name[1])
+    except Exception as error:
+        raise UserError(f"net {path}: layer {layer.name!r} is of the Python class "
+                        f"{'.'.join(name)}, which is not to be had: {error}") from error
 
 
 def read_solver(path):
@@ -48,6 +62,7 @@ def read_solver(path):
         raise UserError(f"solver {path} must name one net file, in `net` or `train_net`")
     if not solver.snapshot_prefix:
         raise UserError(f"solver {path} has no snapshot_prefix")
+    _check_numbers(solver, path)
     net_path = files.PYTHON_SCRIPTS / nets[0]
     if not net_path.is_file():
         raise UserError(f"solver {path} names the net {nets[0]}, but {net_path.resolve()} "
@@ -58,8 +73,20 @@ def read_solver(path):
     return solver
 
 
-def build(create, message, *arguments):
-    """create(path, *arguments) on a temporary prototxt of `message`.
+def _check_numbers(solver, path):
+    """What Caffe itself checks, or divides by, not before it trains."""
+    for name, allowed in (("lr_policy", LR_POLICIES), ("regularization_type", ("L1", "L2"))):
+        if getattr(solver, name) not in allowed:
+            raise UserError(f"solver {path}: {name} must be one of {', '.join(allowed)}, "
+                            f"not {getattr(solver, name)!r}")
+    for name in ("iter_size", *(["stepsize"] if solver.lr_policy == "step" else [])):
+        if getattr(solver, name) < 1:
+            raise UserError(f"solver {path}: {name} must be at least 1, "
+                            f"not {getattr(solver, name)}")
+
+
+def build(create, message, *arguments, what="this net"):
+    """create(path, *arguments) on a temporary prototxt of `message`; `what` names it in errors.
 
     It is tried in a child process first: Caffe aborts on a net that does not
     fit together, and that must not happen here.  Raises UserError with the
@@ -68,11 +95,21 @@ def build(create, message, *arguments):
     with tempfile.NamedTemporaryFile("w", suffix=".prototxt") as file:
         file.write(text_format.MessageToString(message))
         file.flush()
-        try_in_child(lambda: create(file.name, *arguments))
+        try_in_child(lambda: _check_sums(create(file.name, *arguments), what), what)
         return create(file.name, *arguments)
 
 
-def try_in_child(function):
+def _check_sums(made, what):
+    """Raises UserError where an Eltwise joins different shapes: the pinned Caffe does not look."""
+    net = getattr(made, "net", made)
+    for i, layer in enumerate(net.layers):
+        shapes = [tuple(net._blobs[j].shape) for j in net._bottom_ids(i)]
+        if layer.type == "Eltwise" and len(set(shapes)) > 1:
+            raise UserError(f"{what}: layer {net._layer_names[i]!r} joins blobs of different "
+                            f"shapes, {', '.join(map(str, shapes))}")
+
+
+def try_in_child(function, what="this net"):
     """Runs `function` in a forked child.  Raises UserError where it fails or aborts there."""
     with tempfile.TemporaryFile() as output:
         sys.stdout.flush()
@@ -95,13 +132,15 @@ def try_in_child(function):
         _, status = os.waitpid(pid, 0)
         if status:
             output.seek(0)
-            raise UserError(_reason(output.read().decode(errors="replace"), status))
+            raise UserError(_reason(output.read().decode(errors="replace"), status, what))
 
 
-def _reason(text, status):
+def _reason(text, status, what):
     """One line for why a child failed: its own error, or Caffe's failed check."""
     if not os.WIFSIGNALED(status):
-        return text.removeprefix("UserError: ").strip().splitlines()[-1]
+        reason = text.strip().splitlines()[-1]
+        return reason.removeprefix("UserError: ") if reason.startswith("UserError: ") else (
+            f"{what} cannot be made: {reason}")
     fatal = re.search(r"^F\d+ .*?\] (.*)$", text, re.M)
     reason = fatal[1] if fatal else f"it ended with signal {os.WTERMSIG(status)}"
-    return f"Caffe refuses this net: {reason}"
+    return f"Caffe refuses {what}: {reason}"

@@ -26,7 +26,7 @@ def parse_parameters(text, expected):
     """
     try:
         values = ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         values = None
     if not isinstance(values, dict):
         raise UserError(f"param_str must be a Python dict literal, not {text!r}")
@@ -58,6 +58,9 @@ class Samples:
         self.size = self.parameters["size"]
         if len(self.size) != 2 or not all(isinstance(n, int) and n > 0 for n in self.size):
             raise UserError(f"param_str: 'size' must be (height, width), not {self.size!r}")
+        if not 0 <= self.parameters["seed"] < 2**31:
+            raise UserError("param_str: 'seed' must be from 0 to 2147483647, "
+                            f"not {self.parameters['seed']}")
         self.augmentation = augment.Augmentation.parse(self.parameters["augmentation"])
         self.data = davis.Davis(files.PYTHON_SCRIPTS / self.parameters["data"])
         self.open()

@@ -1,5 +1,7 @@
 """Snapshots of a training: whole pairs of .caffemodel and .solverstate, and their return."""
 
+import fcntl
+import glob
 import os
 import re
 import shutil
@@ -24,13 +26,34 @@ class Snapshots:
 
     def __init__(self, prefix):
         self.prefix = Path(prefix)
-        self.prefix.parent.mkdir(parents=True, exist_ok=True)
         self._folder = self.prefix.with_name(f".{self.prefix.name}.snapshot")
-        self.close()  # what a killed run left
-        self._folder.mkdir()
+        self._lock = None
+
+    def begin(self):
+        """Makes and locks the folder that Caffe writes into; call it before save and restore.
+
+        Raises UserError where another run has it.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._lock = os.open(self._folder, os.O_RDONLY)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._lock)
+            self._lock = None
+            raise UserError(f"another solve.py is training {self.prefix} now; "
+                            "wait for its end, or stop it") from error
+        # What a killed run left.
+        unfinished = self.prefix.parent.glob(f".part-{glob.escape(self.prefix.name)}_*")
+        for path in [*self._folder.iterdir(), *unfinished]:
+            path.unlink()
 
     def close(self):
-        shutil.rmtree(self._folder, ignore_errors=True)
+        """Removes the folder."""
+        if self._lock is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            os.close(self._lock)
+            self._lock = None
 
     @property
     def working_prefix(self):
@@ -45,6 +68,8 @@ class Snapshots:
 
     def iterations(self):
         """Iterations of the snapshots that are whole, in order."""
+        if not self.prefix.parent.is_dir():
+            return []
         pattern = re.compile(re.escape(self.prefix.name) + r"_iter_(\d+)\.solverstate")
         matches = (pattern.fullmatch(path.name) for path in self.prefix.parent.iterdir())
         found = sorted(int(match[1]) for match in matches if match)
@@ -62,7 +87,8 @@ class Snapshots:
         Caffe aborts when a snapshot's write fails, so this comes first.
         """
         needed = 8 * sum(blob.count for blobs in net.params.values() for blob in blobs) + 2**20
-        free = shutil.disk_usage(self.prefix.parent).free
+        folder = next(p for p in self.prefix.parents if p.is_dir())
+        free = shutil.disk_usage(folder).free
         if free < needed:
             raise UserError(f"no space to write a snapshot in {self.prefix.parent}: it needs "
                             f"{needed / 1e6:.0f} MB, {free / 1e6:.0f} MB are free")
@@ -85,11 +111,14 @@ class Snapshots:
     def restore(self, solver, iteration):
         """Returns the solver to a snapshot.  Raises UserError where it is not this net's."""
         state = _read_state(self.state(iteration))
-        history = [tuple(blob.shape.dim) for blob in state.history]
-        shapes = [tuple(blob.shape) for blobs in solver.net.params.values() for blob in blobs]
-        if state.iter != iteration or history != shapes:
-            raise UserError(f"snapshot {self.state(iteration)} is not of this net and iteration; "
-                            "train anew with --restart")
+        history = [(tuple(blob.shape.dim), len(blob.data)) for blob in state.history]
+        expected = [(tuple(blob.shape), 4 * blob.count)
+                    for blobs in solver.net.params.values() for blob in blobs]
+        if type(solver).__name__ in ("AdamSolver", "AdaDeltaSolver"):
+            expected *= 2  # they keep two numbers a weight
+        if state.iter != iteration or history != expected:
+            raise UserError(f"snapshot {self.state(iteration)} is damaged, or not of this net and "
+                            "iteration; delete it, or train anew with --restart")
         report = weights.load(solver.net, self.model(iteration))
         if report.filler:
             raise UserError(f"snapshot {self.model(iteration)} lacks the layers {report.filler}")

@@ -32,43 +32,46 @@ class Training:
 
     def __init__(self, weights, solver, iterations=None, seed=None, resume=False, restart=False):
         self.weights = files.existing_file(weights, "weights")
+        self.path = solver
         self.parameters = prototxt.read_solver(solver)
         self.iterations = iterations or self.parameters.max_iter
         if self.iterations < 1:
             raise UserError(f"solver {solver}: no iterations to do; give max_iter or --iterations")
         prefix = files.PYTHON_SCRIPTS / self.parameters.snapshot_prefix
         self.snapshots = Snapshots(prefix.resolve())
-        self.resumed = self._earlier_run(resume, restart)
-        self.seed = self._settings(seed)
+        self.resumed = 0 if restart else self._earlier_run(resume)
+        self.seed = self._seed(seed)
         self.solver = None
 
     def _beside(self, ending):
         return self.snapshots.prefix.with_name(self.snapshots.prefix.name + ending)
 
-    def _earlier_run(self, resume, restart):
+    def _earlier_run(self, resume):
         """The iteration to go on from, 0 for a new training."""
-        if restart:
-            self.snapshots.remove_all()
         earlier = self.snapshots.iterations()
         if earlier and not resume:
             raise UserError(f"there is an earlier run, {self.snapshots.model(earlier[-1])}; "
                             "add --resume to go on from it, or --restart to delete it")
         return earlier[-1] if earlier else 0
 
-    def _settings(self, seed):
-        """Reads the settings of the run that is resumed, or writes those of a new one."""
+    def _seed(self, seed):
+        """The seed to use, that of the run that is resumed if there is one."""
         path = self._beside("_run.json")
         if self.resumed and path.is_file():
             earlier = json.loads(path.read_text())["seed"]
             if seed not in (None, earlier):
                 raise UserError(f"--seed {seed}: the run to go on with has the seed {earlier}")
             return earlier
-        files.write_text(path, json.dumps({
-            "weights": str(self.weights), "seed": seed or 0,
+        return seed or 0
+
+    def _begin_anew(self):
+        """Deletes the snapshots of an earlier run, and notes the settings of this one."""
+        self.snapshots.remove_all()
+        files.write_text(self._beside("_run.json"), json.dumps({
+            "weights": str(self.weights), "seed": self.seed,
             "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "caffe": caffe.__version__, "python": platform.python_version(),
             "numpy": np.__version__}, indent=1))
-        return seed or 0
 
     def run(self, gpu=None):
         """Trains to the last iteration.  Returns the path of the last model.
@@ -85,12 +88,15 @@ class Training:
         log = TrainingLog(self._beside("_log.csv"), self._scalars(),
                           max(self.parameters.average_loss, 1))
         if self.resumed:
+            self.snapshots.begin()
             self.snapshots.restore(self.solver, self.resumed)
             log.resume(self.resumed)
             print(f"going on from iteration {self.resumed}")
         else:
             print(weights.load(self.solver.net, self.weights))
             layout.set_bilinear(self.solver.net)
+            self.snapshots.begin()
+            self._begin_anew()
         for layer in self.data_layers():
             layer.start(self.seed, self.resumed * max(self.parameters.iter_size, 1))
         return self._loop(log)
@@ -101,9 +107,10 @@ class Training:
         parameters.CopyFrom(self.parameters)
         parameters.snapshot = 0
         parameters.display = 0
+        parameters.snapshot_format = parameters.BINARYPROTO
         parameters.random_seed = self.seed
         parameters.snapshot_prefix = self.snapshots.working_prefix
-        return prototxt.build(caffe.get_solver, parameters)
+        return prototxt.build(caffe.get_solver, parameters, what=f"the net of solver {self.path}")
 
     def data_layers(self):
         """The Python layers of the net that give samples."""

@@ -62,7 +62,7 @@ class TrainingLog:
         if not self._written:
             files.write_text(self.path, text.getvalue())
         else:
-            with self.path.open("a") as file:
+            with files.writing(self.path), self.path.open("a") as file:
                 file.write(text.getvalue())
                 os.fsync(file.fileno())
         self._written = len(self.rows)

@@ -89,6 +89,14 @@ def write_caffemodel(path, blobs, name="ResNetF"):
     files.write_bytes(path, net.SerializeToString())
 
 
+def to_projected(path, blobs):
+    """layout.to_projected; its UserError names the file, too."""
+    try:
+        return layout.to_projected(blobs)
+    except UserError as error:
+        raise UserError(f"weights {path}: {error}") from error
+
+
 @dataclass
 class LoadReport:
     """What loading took, converted, left, and what stays at its filler (layer names)."""
@@ -121,7 +129,7 @@ def load(net, path, blobs=None):
     blobs = read_caffemodel(path) if blobs is None else blobs
     report = LoadReport(os.fspath(path))
     if layout.is_published(blobs) and "feat08_res3" in net.params:
-        projected = layout.to_projected(blobs)
+        projected = to_projected(path, blobs)
         report.converted = sorted(
             name for name in projected if projected[name] is not blobs.get(name))
         blobs = projected

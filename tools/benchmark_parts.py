@@ -1,0 +1,148 @@
+"""One measurement of tools/benchmark.py: a case in, medians and peak memory out."""
+
+import dataclasses
+import resource
+import statistics
+import time
+from pathlib import Path
+
+import caffe
+import cv2
+import numpy as np
+
+from ResNetF import nets
+from segspn import augment, davis, device, files, layout, prototxt, samples, weights
+from segspn.errors import UserError
+
+THIN_WEIGHTS = files.PYTHON_SCRIPTS / nets.RESNET50_THIN.weights
+DATA_LAYER, SEQUENCE = "FirstFrameObject", "synthetic"
+SAMPLES = 10  # of a sample case, a repetition: they are short, and no two cost the same
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """What one process measures: `work` is train, infer or sample."""
+
+    work: str
+    net: str
+    size: tuple
+    head: str = "projected"
+
+    def __str__(self):
+        return f"{self.work} {self.net} {self.head} {self.size[0]}x{self.size[1]}"
+
+
+def write_data_set(root):
+    """A sequence of one textured frame at 480 x 854, with one object, in DAVIS layout."""
+    size = davis.HEIGHT, davis.WIDTH
+    noise = np.random.default_rng(0).integers(0, 255, (*size, 3), np.uint8)
+    frame = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 4), None, 0, 255, cv2.NORM_MINMAX)
+    labels = np.zeros(size, np.uint8)
+    cv2.ellipse(labels, (size[1] // 2, size[0] // 2), (size[1] // 6, size[0] // 4), 20, 0, 360, 1,
+                -1)
+    frame[labels == 1] = frame[labels == 1] // 2 + np.array((20, 40, 120), np.uint8)
+    files.write_image(root / f"JPEGImages/480p/{SEQUENCE}/00000.jpg", frame)
+    davis.write_labels(root / f"Annotations/480p/{SEQUENCE}/00000.png", labels)
+
+
+def sample_parameters(case, data):
+    """What the data layer's param_str holds."""
+    return {"data": data, "sequence": SEQUENCE, "object": 1, "size": case.size,
+            "augmentation": nets.AUGMENTATION, "seed": 0}
+
+
+def initialise(net, case):
+    """Weights with which every activation stays in a sane range.
+
+    With fillers alone numbers overflow or become denormal, and those are slower.
+    """
+    if case.net == nets.RESNET50_THIN.name:
+        weights.load(net, THIN_WEIGHTS)
+    else:
+        for name, blobs in net.params.items():
+            if len(blobs) == 3:  # BatchNorm: mean, variance, their common factor
+                blobs[1].data[...] = 2
+                blobs[2].data[...] = 1
+            elif "scale" in name and len(blobs) == 2:
+                blobs[0].data[...] = 0.7
+    layout.set_bilinear(net)
+
+
+def timed(function, repeat):
+    """Seconds of each of `repeat` calls, after one that does not count."""
+    function()
+    seconds = []
+    for _ in range(repeat):
+        begin = time.perf_counter()
+        function()
+        seconds.append(time.perf_counter() - begin)
+    return seconds
+
+
+def make_solver(case, data):
+    """The solver that segspn.solving makes of the real net and settings."""
+    backbone = nets.BACKBONES[case.net]
+    parameters = nets.solver(backbone, "", str(Path(data) / "unused"), snapshot=0, display=0,
+                             random_seed=0)
+    parameters.ClearField("train_net")
+    parameters.train_net_param.CopyFrom(
+        nets.train(backbone, DATA_LAYER, case.head, **sample_parameters(case, data)))
+    return prototxt.build(caffe.get_solver, parameters)
+
+
+def measure_train(case, data, repeat):
+    """Seconds of training iterations, and the data layer's share of them."""
+    solver = make_solver(case, data)
+    initialise(solver.net, case)
+    layer = next(layer for layer in solver.net.layers if hasattr(layer, "seconds"))
+    waits = []
+
+    def step():
+        before = layer.seconds
+        solver.step(1)
+        waits.append(layer.seconds - before)
+
+    seconds = timed(step, repeat)
+    check_finite(case, solver.net.blobs["loss"].data)
+    return {"seconds": seconds,
+            "share": [wait / second for wait, second in zip(waits[1:], seconds)]}
+
+
+def measure_infer(case, data, repeat):
+    """Seconds of the forward pass of the deploy net with prob."""
+    message = nets.deploy(nets.BACKBONES[case.net], True, case.head, case.size)
+    net = prototxt.build(caffe.Net, message, caffe.TEST)
+    initialise(net, case)
+    frame, _ = davis.Davis(data).first_frame(SEQUENCE)
+    net.blobs["data"].data[0] = augment.net_input(davis.resized(frame, case.size))
+    seconds = timed(net.forward, repeat)
+    check_finite(case, net.blobs["score_ori"].data)
+    return {"seconds": seconds}
+
+
+def measure_sample(case, data, repeat):
+    """Seconds of making a sample, while nothing else computes."""
+    source = samples.KINDS[DATA_LAYER](repr(sample_parameters(case, data)))
+    iterations = iter(range(1 + SAMPLES * repeat))
+    return {"seconds": timed(lambda: source.sample(0, next(iterations)), SAMPLES * repeat)}
+
+
+def check_finite(case, numbers):
+    if not np.isfinite(numbers).all():
+        raise UserError(f"{case}: the net's numbers are not finite, so its timing means nothing")
+
+
+def summary(values):
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def measure(work, net, size, head, data, repeat):
+    """Measures a case in this process: {quantity: summary, "peak_mb": resident MB}."""
+    device.use(None)
+    case = Case(work, net, tuple(size), head)
+    function = {"train": measure_train, "infer": measure_infer, "sample": measure_sample}[work]
+    measured = {name: summary(values) for name, values in function(case, data, repeat).items()}
+    # In kibibytes.  A process starts at the mark of the one that started it, but that
+    # one has the same modules loaded and no net, so this is the case's own.
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {**measured, "peak_mb": peak * 1024 / 1e6}
