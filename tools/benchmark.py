@@ -18,13 +18,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-import benchmark_parts
 import caffe
 import cv2
 import numpy as np
-from benchmark_parts import Case
 from tqdm import tqdm
 
+import benchmark_parts
+from benchmark_parts import Case
 from ResNetF import nets
 from segspn import cli, device, files
 from segspn.errors import UserError, script
@@ -153,14 +153,15 @@ def machine():
             "cores": len(os.sched_getaffinity(0)), "blas_threads": blas_threads(),
             "caffe": f"{caffe.__version__} ({device.build_info()['mode']} build)",
             "python": platform.python_version(), "numpy": np.__version__,
-            "opencv": cv2.__version__}
+            "opencv": cv2.__version__, "load_before": os.getloadavg()[0]}
 
 
 def notes(about, repeat):
     """The lines under the table."""
     return (f"{about['cpu']}, {about['cores']} cores, {about['blas_threads'] or 'unknown'} BLAS "
             f"threads; Caffe {about['caffe']}, Python {about['python']}, NumPy {about['numpy']}, "
-            f"OpenCV {about['opencv']}.\n\n"
+            f"OpenCV {about['opencv']}. Load average before the run: {about['load_before']:.2f} "
+            "(above 0.5, something else computed and the seconds are too many).\n\n"
             f"Medians of {repeat} after a warm-up, ranges in brackets (samples: of "
             f"{benchmark_parts.SAMPLES * repeat}); ratio = ours / published; size = height x "
             "width. Inference is the forward pass alone, on the CPU. Peak MB is the resident "
@@ -169,7 +170,7 @@ def notes(about, repeat):
 
 def run(repeat, output, quick):
     """Measures every case, prints the table, and writes it and all numbers to `output`."""
-    rows = plan(quick)
+    rows, about = plan(quick), machine()
     cases = list(dict.fromkeys(case for row in rows for case in row.cases()))
     measured = {}
     with tempfile.TemporaryDirectory() as data, tqdm(cases, dynamic_ncols=True) as bar:
@@ -177,9 +178,9 @@ def run(repeat, output, quick):
         for case in bar:
             bar.set_description(str(case))
             measured[case] = measure_apart(case, data, repeat)
-    result = {"machine": machine(), "repeat": repeat, "quick": quick,
+    result = {"machine": about, "repeat": repeat, "quick": quick,
               "rows": [filled(row, measured) for row in rows]}
-    text = f"{table(result['rows'])}\n\n{notes(result['machine'], repeat)}\n"
+    text = f"{table(result['rows'])}\n\n{notes(about, repeat)}\n"
     files.write_text(output / "benchmark.json", json.dumps(result, indent=1) + "\n")
     files.write_text(output / "benchmark.md", text)
     print(text)

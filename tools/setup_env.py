@@ -174,14 +174,22 @@ def build_caffe(source, cuda):
          f"-DPython3_EXECUTABLE={VENV / 'bin/python'}", *(cuda_options() if cuda else [])],
         stdout=subprocess.DEVNULL)
     run(["ninja", "-C", build, *([] if sys.stdout.isatty() else ["--quiet"])])
+    install_pycaffe(tree, build, {"mode": mode.upper(), "source": str(source)})
+
+
+def install_pycaffe(tree, build, info):
+    """Puts the package `caffe` into .venv; it is made beside the old one, then takes its place."""
     package = next(VENV.glob("lib/python3*/site-packages")) / "caffe"
-    shutil.rmtree(package, ignore_errors=True)
-    shutil.copytree(tree / "python/caffe", package,
+    fresh = package.with_name("caffe.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    shutil.copytree(tree / "python/caffe", fresh,
                     ignore=shutil.ignore_patterns("__pycache__", "*.cpp", "test", "imagenet"))
-    (package / "proto/__init__.py").touch()
-    shutil.copy2(build / "proto/python/caffe_pb2.py", package / "proto/caffe_pb2.py")
-    shutil.copy2(build / "_caffe.so", package / "_caffe.so")
-    (package / "build.json").write_text(json.dumps({"mode": mode.upper(), "source": str(source)}))
+    (fresh / "proto/__init__.py").touch()
+    shutil.copy2(build / "proto/python/caffe_pb2.py", fresh / "proto/caffe_pb2.py")
+    shutil.copy2(build / "_caffe.so", fresh / "_caffe.so")
+    (fresh / "build.json").write_text(json.dumps(info))
+    shutil.rmtree(package, ignore_errors=True)
+    fresh.rename(package)
 
 
 def sync_tree(fresh, tree):

@@ -47,6 +47,11 @@ CHANGES = [
     Change("src/caffe/layer_factory.cpp", "catch (bp::error_already_set) {\n    PyErr_Print();",
            "catch (bp::error_already_set) {",
            "a Python layer's error reaches the caller, who prints it once"),
+    Change("src/caffe/layers/crop_layer.cpp",
+           "stored continously in memory\n    for (int i = 0; i < top[0]->shape(cur_dim); ++i) {",
+           "stored continously in memory\n    {",
+           "this loop copies every row as often as the row is long; once is the same",
+           trees=("ssd",)),
     Change("python/caffe/__init__.py", "from .pycaffe import Net,",
            "import os\n\nos.environ.setdefault('GLOG_minloglevel', '2')\nfrom .pycaffe import Net,",
            "by default Caffe logs every layer of every net; errors still show"),
@@ -117,12 +122,13 @@ def _block(text, header):
     return match.end(), position - 1
 
 
-def _numbers(body):
-    """Field numbers of a message body, nested messages left out."""
+def _fields(body):
+    """{number: name} of the fields of a message body, nested messages left out."""
     flat = re.sub(r"//[^\n]*", "", body)
     while re.search(r"\{[^{}]*\}", flat):
         flat = re.sub(r"\{[^{}]*\}", "", flat)
-    return {int(n) for n in re.findall(r"=\s*(\d+)\s*(?:\[[^\]]*\])?\s*;", flat)}
+    found = re.findall(r"(\w+)\s*=\s*(\d+)\s*(?:\[[^\]]*\])?\s*;", flat)
+    return {int(number): name for name, number in found}
 
 
 def merge_proto(base, fragment):
@@ -130,7 +136,7 @@ def merge_proto(base, fragment):
 
     The fragment holds `message LayerParameter { ... }` with the fields to be
     added, and any number of new messages.  Raises TreeError where a field
-    number or a message name is taken.
+    number, a field name or a message name is taken.
     """
     fragment = re.sub(r"//[^\n]*", "", fragment)
     span = _block(fragment, r"message\s+LayerParameter")
@@ -140,12 +146,18 @@ def merge_proto(base, fragment):
     header = fragment[:span[0]].rindex("message")
     messages = (fragment[:header] + fragment[span[1] + 1:]).strip()
 
-    target = _block(base, r"message\s+LayerParameter")
+    # Comments, where braces need not match, are blanked; positions stay.
+    target = _block(re.sub(r"//[^\n]*", lambda comment: " " * len(comment[0]), base),
+                    r"message\s+LayerParameter")
     if target is None:
         raise TreeError("caffe.proto has no `message LayerParameter`")
-    taken = _numbers(base[slice(*target)]) & _numbers(fields)
+    present, added = _fields(base[slice(*target)]), _fields(fields)
+    taken = present.keys() & added.keys()
     if taken:
         raise TreeError(f"field numbers of LayerParameter already taken: {sorted(taken)}")
+    taken = {*present.values()} & {*added.values()}
+    if taken:
+        raise TreeError(f"fields of LayerParameter already there: {sorted(taken)}")
     for name in re.findall(r"^message\s+(\w+)", messages, re.M):
         if re.search(rf"^message\s+{name}\b", base, re.M):
             raise TreeError(f"message {name} exists in caffe.proto already")
