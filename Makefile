@@ -1,17 +1,16 @@
 # One command a step; `make help` lists them.
 VENV_PYTHON := .venv/bin/python
 SETUP := $(if $(PYTHON),--python "$(PYTHON)") $(if $(CAFFE_SRC),--caffe-src "$(CAFFE_SRC)") \
-         $(if $(filter 1,$(CUDA)),--cuda)
+         $(if $(CUDA),--cuda "$(CUDA)")
 SYSTEM_PYTHON := $(or $(PYTHON),python3)
-DATA ?= data/DAVIS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check weights prototxts demo test lint bench clean
+.PHONY: help setup check weights backbone prototxts demo test lint bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
-setup:  ## Debian packages, .venv, real Caffe (CUDA=1, CAFFE_SRC=folder, PYTHON=python3.11)
+setup:  ## Debian packages, .venv, real Caffe (CUDA=1 or 0, CAFFE_SRC=folder or pinned, PYTHON=python3.11)
 	@$(SYSTEM_PYTHON) tools/setup_env.py $(SETUP)
 
 check: setup  ## Caffe's path, mode and layers, and a small net run
@@ -20,19 +19,22 @@ check: setup  ## Caffe's path, mode and layers, and a small net run
 weights: setup  ## the pretrained thin backbone; where to get the others
 	@$(VENV_PYTHON) tools/fetch_weights.py
 
+backbone: setup
+	@$(VENV_PYTHON) tools/fetch_weights.py --quiet
+
 prototxts: setup  ## nets and solvers of DAVIS 2017 test-challenge
 	@$(VENV_PYTHON) -m ResNetF.nets test-challenge
 
-demo: setup weights  ## a real video, segmented from its first frame
+demo: backbone  ## a real video, segmented from its first frame
 	@$(VENV_PYTHON) tools/demo.py
 
-test: setup weights  ## unit tests and a small end-to-end run
+test: backbone  ## unit tests and a small end-to-end run
 	@$(VENV_PYTHON) -m pytest
 
 lint: setup  ## ruff
 	@$(VENV_PYTHON) -m ruff check .
 
-bench: setup weights  ## speed and memory, as ratios in one run
+bench: backbone  ## speed and memory, as ratios in one run
 	@$(VENV_PYTHON) tools/benchmark.py
 
 clean:  ## remove the build and .venv (data, models and results stay)

@@ -22,7 +22,9 @@ import caffe
 from caffe import layers as L
 from caffe import params as P
 
-WORKING_SIZE = (480, 854)  # height and width that DAVIS frames are resized to
+from segspn import davis
+
+WORKING_SIZE = (davis.HEIGHT, davis.WIDTH)  # that DAVIS frames are resized to
 AUGMENTATION = (3000, 0.05, 5, 0.1, 0.1, 1)
 FEATURES = 128  # channels of feat08
 FIXED = {"lr_mult": 0, "decay_mult": 0}

@@ -20,7 +20,7 @@ from segspn.files import from_scripts
 
 FOLDER = files.ROOT / "ResNetF"
 HEADER = "# Written by ResNetF/nets.py, which is the place to change it.\n"
-DAVIS_2017 = "../data/DAVIS"
+DAVIS_2017 = from_scripts(cli.DEFAULT_DATA)
 TRAIN_LISTS = ("ImageSets/2017/train.txt", "ImageSets/2017/val.txt")
 
 
@@ -47,8 +47,8 @@ def write_training(net_path, solver_path, prefix, backbone, layer, changes, **pa
     write(solver_path, nets.solver(backbone, from_scripts(net_path), prefix, **changes))
 
 
-def write_generic(backbone, data, size, folder=None, lists=TRAIN_LISTS, changes=()):
-    folder = folder or FOLDER / "generic"
+def write_generic(backbone, data, size, lists=TRAIN_LISTS, changes=()):
+    folder = FOLDER / "generic"
     write_training(folder / "train.prototxt", folder / "solver.prototxt",
                    "../models/generic/ResNetF", backbone, "GenericForeground", dict(changes),
                    data=data, lists=lists, size=size)

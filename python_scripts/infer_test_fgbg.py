@@ -8,6 +8,7 @@ Example:
         ../results/ResNetF_fgbg lions
 """
 
+import shlex
 from pathlib import Path
 
 from segspn import cli, davis, files
@@ -32,11 +33,14 @@ def main():
 
     from segspn import infer
 
-    done = infer.over_frames(frames, lambda path: [folder / f"{path.stem}.png"], weights,
-                             "testnet_fgbg", infer.write_mask, args.gpu, args.scale, args.force)
+    done = infer.over_frames(frames, lambda path: [folder / f"{path.stem}.png"],
+                             folder / ".made_from.json", weights, "testnet_fgbg",
+                             infer.write_mask, args)
     print(f"{folder}: {done} frames done, {len(frames) - done} were there")
-    print(f"next: python infer_test_perobj.py <iteration> {args.sequence} <object>"
-          + cli.data_option(args.data))
+    options = ["--size", args.size] if args.size else []
+    options += cli.inference_options(args.data, scale=args.scale)
+    print("next, with a net of each object:", "python infer_test_perobj.py <iteration>",
+          args.sequence, "<object>", shlex.join(options))
 
 
 if __name__ == "__main__":

@@ -43,10 +43,11 @@ def main():
     done = infer.over_frames(
         frames,
         lambda path: [folder / f"{path.stem}_{args.object}.{ending}" for ending in ("png", "jpg")],
-        weights, "testnet_per_obj", infer.write_score_map, args.gpu, args.scale, args.force)
+        folder / f".made_from_{args.object}.json", weights, "testnet_per_obj",
+        infer.write_score_map, args)
     print(f"{folder}: {done} frames done, {len(frames) - done} were there")
-    print(f"next: python segment_instances.py --class {args.sequence} --iter {args.iteration}"
-          + cli.data_option(args.data))
+    print("next:", cli.command("segment_instances.py", "--class", args.sequence, "--iter",
+                               args.iteration, *cli.data_options(args.data)))
 
 
 if __name__ == "__main__":

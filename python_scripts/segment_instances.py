@@ -42,8 +42,9 @@ def main():
         annotation=data.annotations / args.sequence / "00000.png", output=output)
     done = task.run(args.force)
     print(f"{output}: {done} frames done, {len(frames) - done} were there")
-    print(f"next: python ../tools/overlay.py --frames {frames[0].parent} --labels {output} "
-          f"--output {files.RESULTS / 'overlay' / args.sequence}")
+    print("next:", cli.command(
+        "../tools/overlay.py", "--frames", files.from_scripts(frames[0].parent), "--labels",
+        files.from_scripts(output), "--output", f"../results/overlay/{args.sequence}"))
 
 
 if __name__ == "__main__":

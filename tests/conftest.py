@@ -76,6 +76,11 @@ def project(tmp_path, run):
     return SimpleNamespace(root=root, run=run_script)
 
 
+def names_in(folder):
+    """The names of the files of a folder, hidden ones apart, in order."""
+    return sorted(path.name for path in folder.iterdir() if not files.is_hidden(path))
+
+
 def fails_in_one_line(result, *words):
     """Whether a script ended with status 1 and one line that has all the words."""
     lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]

@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 import pytest
+from conftest import names_in
 from PIL import Image
 
 from segspn import davis, files, segmentation
@@ -91,7 +92,8 @@ class Video:
         return literal([self.scores[frame, 1], absent, self.scores[frame, 3]], self.masks[frame])
 
     def times(self):
-        return {path.stem: path.stat().st_mtime_ns for path in self.output.iterdir()}
+        return {name.removesuffix(".png"): (self.output / name).stat().st_mtime_ns
+                for name in names_in(self.output)}
 
 
 @pytest.fixture
@@ -106,7 +108,7 @@ def pixels(path):
 
 def test_labels_of_a_video(video):
     assert video.task.run() == 4
-    assert sorted(p.name for p in video.output.iterdir()) == [f"{f}.png" for f in video.frames]
+    assert names_in(video.output) == [f"{f}.png" for f in video.frames]
     for frame in video.frames:
         np.testing.assert_array_equal(pixels(video.output / f"{frame}.png"), video.expected(frame))
     assert set(np.unique(pixels(video.output / "00001.png"))) == {0, 1, 3}

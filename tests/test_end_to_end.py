@@ -6,7 +6,7 @@ import shlex
 import cv2
 import numpy as np
 import pytest
-from conftest import draw_frame
+from conftest import draw_frame, names_in
 
 from segspn import davis, files
 
@@ -78,10 +78,10 @@ def check_files(results):
     """The names and values that the 2017 release's scripts leave."""
     stems = [f"{index:05}" for index in range(FRAMES)]
     masks = results / "ResNetF_fgbg/toys"
-    assert sorted(p.name for p in masks.iterdir()) == [f"{stem}.png" for stem in stems]
+    assert names_in(masks) == [f"{stem}.png" for stem in stems]
     assert set(np.unique(cv2.imread(str(masks / "00001.png"), cv2.IMREAD_UNCHANGED))) == {0, 255}
     scores = results / "ResNetF_perobj_60/toys"
-    assert sorted(p.name for p in scores.iterdir()) == sorted(
+    assert names_in(scores) == sorted(
         f"{stem}_{k}.{ending}" for stem in stems for k in (1, 2) for ending in ("jpg", "png"))
     for k in (1, 2):
         score, best = (cv2.imread(str(scores / f"00001_{k}.{ending}"), cv2.IMREAD_UNCHANGED)

@@ -24,6 +24,20 @@ RELEASE = (3000, 0.05, 5, 0.1, 0.1, 1)
 MEAN = np.array((104.00699, 116.66877, 122.67892), np.float32)
 
 
+@pytest.fixture(autouse=True)
+def processes(monkeypatch):
+    """Ends the processes that a test started: pycaffe never frees a layer."""
+    started, start = [], Prefetcher._start
+
+    def recorded(self):
+        started.append(self)
+        start(self)
+    monkeypatch.setattr(Prefetcher, "_start", recorded)
+    yield
+    for prefetcher in started:
+        prefetcher.close()
+
+
 def parameters(layer, data, **changes):
     """The param_str of a data layer, as a dict."""
     own = {"FirstFrameObject": {"sequence": "toy", "object": 2},
@@ -319,12 +333,12 @@ def test_prefetched_samples_in_any_order(data_set):
     ahead.close()
 
 
-def test_prefetch_ends_with_its_object(data_set):
+def test_prefetch_ends_with_its_layer(data_set):
     net = data_net("FirstFrameObject", repr(parameters("FirstFrameObject", data_set)))
     forward(net)
     pid = net.layers[0]._prefetcher._process.pid
     assert not is_gone(pid)
-    net.layers[0]._prefetcher.close()
+    net.layers[0].close()
     assert is_gone(pid)
 
 

@@ -185,11 +185,14 @@ def test_changes_of_the_other_kind_of_tree_are_left(tree):
 
 def test_prepare_copies_and_leaves_the_source(tree, tmp_path, monkeypatch):
     monkeypatch.setattr(prepare_tree, "CHANGES", [change("one")])
+    monkeypatch.setattr(prepare_tree, "REMOVALS",
+                        {"src/caffe/proto/caffe.pb.cc": (("ssd", "bvlc"), "stale")})
+    with pytest.raises(prepare_tree.TreeError, match="caffe.pb.cc is missing; .* .stale."):
+        prepare_tree.prepare(tree, tmp_path / "prepared", [])
     (tree / "src/caffe/proto/caffe.pb.cc").touch()
     fragment = tmp_path / "ours.proto"
     fragment.write_text(FRAGMENT)
     target = tmp_path / "prepared"
-    target.mkdir()
     (target / "old").touch()
     prepare_tree.prepare(tree, target, [fragment])
     assert (target / "src/caffe/net.cpp").read_text() == "three\ntwo\ntwo\n"

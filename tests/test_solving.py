@@ -2,6 +2,7 @@
 
 import csv
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -18,7 +19,7 @@ from google.protobuf import text_format
 from PIL import Image
 
 from ResNetF import nets
-from segspn import files, prototxt, samples, snapshots, solving, weights
+from segspn import files, samples, snapshots, solving, weights
 from segspn.errors import UserError
 
 SIZE = (48, 64)
@@ -82,6 +83,8 @@ class Trainings:
             return task.run()
         finally:
             task.close()
+            layers = task.data_layers() if task.solver else []
+            assert all(layer._prefetcher._process is None for layer in layers)
 
     def start(self, training, *options):
         """A run in the background."""
@@ -146,7 +149,7 @@ def test_a_run_from_any_folder(trainings, tmp_path):
           for ending in ("caffemodel", "solverstate"))])
     assert f"wrote {training.model(50)}" in result.stdout
     assert (f"next: python infer_test_perobj.py 50 toy 1 --data {trainings.parameters['data']} "
-            "--scale 0.1\n") in result.stdout
+            "--size 48x64\n") in result.stdout
     check_log(training.log, 50)
     with Image.open(training.curve) as curve:
         assert curve.format == "PNG" and np.array(curve.convert("L")).std() > 1
@@ -352,14 +355,11 @@ def test_thin_resnetf_resumed_is_the_uninterrupted_run(trainings):
     assert fixed and not fixed & changed
 
 
-def test_space_is_checked_before_training(trainings, monkeypatch):
-    net = prototxt.build(caffe.Net, small_net(trainings.parameters), caffe.TRAIN)
-    store = snapshots.Snapshots(trainings.root / "space/toy")
-    numbers = 24 * 3 * 25 + 24 + 2 * 24 + 2
-    usage = SimpleNamespace(free=8 * numbers)  # bytes of the weights and of the momentum
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(UserError, match=f"no space .* {trainings.root}/space.* 0 MB are free"):
-        store.check_space(net)
-    usage.free += 2**20
-    store.check_space(net)
-    assert not store.prefix.parent.exists()
+def test_space_is_reserved_for_weights_and_history(trainings):
+    """A limit of file sizes below the weights, in a process of its own, stops the run."""
+    training = trainings.solver("models")
+    size = sum(array.nbytes for array in weights.read_caffemodel(trainings.weights)["conv1"])
+    result = trainings.solve(training, preexec_fn=lambda: resource.setrlimit(
+        resource.RLIMIT_FSIZE, (snapshots.SLACK + size // 2,) * 2))
+    assert fails_in_one_line(result, "no space to write a snapshot", "make room")
+    assert not training.folder.exists()

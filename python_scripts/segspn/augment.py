@@ -1,4 +1,4 @@
-"""Augmentation of a first frame by one affine warp (facts of the 2017 release's layer).
+"""Augmentation of a frame and its masks by one affine warp, with the 2017 release's parameters.
 
 Random numbers are a function of (seed, iteration): a run that resumes at an
 iteration sees what the uninterrupted run would have seen.

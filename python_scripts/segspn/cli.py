@@ -1,17 +1,25 @@
 """What the command lines of the scripts share."""
 
 import argparse
+import shlex
 from pathlib import Path
 
-from segspn import files
+from segspn import davis, files
+from segspn.errors import UserError
 
 DEFAULT_DATA = files.ROOT / "data/DAVIS"
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser that ends on bad arguments as scripts end on all bad input: with one line."""
+
+    def error(self, message):
+        raise UserError(f"{message}; see --help")
+
+
 def parser(documentation):
     """A parser whose help is the script's docstring, its example as it stands."""
-    return argparse.ArgumentParser(
-        description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
+    return Parser(description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
 def add_data(arguments):
@@ -23,12 +31,26 @@ def add_inference(arguments):
     """The options of the two inference scripts."""
     add_data(arguments)
     arguments.add_argument("--gpu", type=int, help="GPU number (the CPU)")
-    arguments.add_argument("--scale", type=float, default=1.0,
-                           help="working size, times 480x854 (1)")
+    size = arguments.add_mutually_exclusive_group()
+    size.add_argument("--scale", type=float, default=1.0, help="working size, times 480x854 (1)")
+    size.add_argument("--size", help="working size, HEIGHTxWIDTH, as the net was trained at")
     arguments.add_argument("--force", action="store_true",
                            help="do frames again that are done already")
 
 
-def data_option(data):
-    """How a next command names the data set: not at all where it is the default."""
-    return "" if Path(data) == DEFAULT_DATA else f" --data {data}"
+def data_options(data):
+    """How a command line names a data set: not at all where it is the default."""
+    path = files.from_scripts(data)
+    return [] if path == files.from_scripts(DEFAULT_DATA) else ["--data", path]
+
+
+def inference_options(data, size=None, scale=1.0):
+    """How a command line names a data set and a working size, (height, width) or a scale."""
+    if size and tuple(size) != (davis.HEIGHT, davis.WIDTH):
+        return [*data_options(data), "--size", "x".join(map(str, size))]
+    return [*data_options(data), *(["--scale", f"{scale:g}"] if scale != 1 else [])]
+
+
+def command(*words):
+    """A command line of python_scripts/ to show: "python solve.py …", quoted."""
+    return shlex.join(["python", *map(str, words)])

@@ -55,9 +55,8 @@ def write_labels(path, labels):
 
 
 def objects_of(annotation):
-    """The object ids 1..max of an annotation, void apart; [] for an empty one."""
-    ids = annotation[annotation != VOID]
-    return list(range(1, int(ids.max(initial=0)) + 1))
+    """The object ids that an annotation has, in order, void apart; [] for an empty one."""
+    return [int(k) for k in np.unique(annotation) if k not in (0, VOID)]
 
 
 @dataclass(frozen=True)
@@ -83,14 +82,13 @@ class Davis:
 
     def sequences(self):
         """Names of all sequences, sorted."""
-        return sorted(p.name for p in self.images.iterdir() if p.is_dir())
+        return sorted(p.name for p in self.images.iterdir()
+                      if p.is_dir() and not files.is_hidden(p))
 
     def frames(self, sequence):
         """Paths of the frames of a sequence, in order.  Raises UserError where it has none."""
         folder = self.images / files.checked_name(sequence)
-        # Not glob(), which passes over a folder that may not be read.
-        frames = sorted(p for p in folder.iterdir() if p.suffix == ".jpg") \
-            if folder.is_dir() else []
+        frames = files.images_in(folder)
         if not frames:
             names = ", ".join(self.sequences())
             raise UserError(f"class {sequence!r} has no frames in {self.images}; "

@@ -1,6 +1,7 @@
 """Paths that stay inside their folder, and files that are whole or not there."""
 
 import io
+import json
 import os
 import tempfile
 from contextlib import contextmanager
@@ -39,6 +40,18 @@ def existing_file(path, what):
     return path
 
 
+def is_hidden(path):
+    """Whether a name starts with a dot: files half-written (whole_file), or the system's own."""
+    return path.name.startswith(".")
+
+
+def images_in(folder):
+    """The .jpg files of a folder, in order; [] where it does not exist."""
+    # Not glob(), which passes over a folder that may not be read.
+    found = folder.iterdir() if folder.is_dir() else []
+    return sorted(p for p in found if p.suffix == ".jpg" and not is_hidden(p))
+
+
 @contextmanager
 def writing(path):
     """Gives an OSError that does not say which file it is about the name of this one."""
@@ -47,6 +60,30 @@ def writing(path):
     except OSError as error:
         error.filename = error.filename or os.fspath(path)
         raise
+
+
+class MadeFrom:
+    """Remembers, in a file beside them, what the files of a folder are made from.
+
+    recipe: a dict that JSON can hold.  What is older than the file `stamp`, or
+    was made by another recipe, is not current.
+    """
+
+    def __init__(self, stamp, recipe):
+        self._stamp, self._text = stamp, json.dumps(recipe, sort_keys=True)
+
+    def _is_noted(self):
+        return self._stamp.is_file() and self._stamp.read_text() == self._text
+
+    def is_current(self, path):
+        """Whether a file is there, made by this recipe."""
+        return (path.is_file() and self._is_noted()
+                and path.stat().st_mtime_ns >= self._stamp.stat().st_mtime_ns)
+
+    def note(self):
+        """Call it before the first file is written by this recipe."""
+        if not self._is_noted():
+            write_text(self._stamp, self._text)
 
 
 @contextmanager
@@ -88,12 +125,12 @@ def write_image(path, image, *options):
     write_bytes(path, data.tobytes())
 
 
-def read_image(path, flags=cv2.IMREAD_COLOR):
-    """uint8 image, H x W x 3 BGR by default.  Raises UserError where it is not readable."""
+def read_image(path):
+    """uint8 image, H x W x 3, BGR.  Raises UserError where it is not readable."""
     path = existing_file(path, "image")
     data = path.read_bytes()
     truncated = path.suffix.lower() in (".jpg", ".jpeg") and b"\xff\xd9" not in data[-1024:]
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     if image is None or truncated:
         raise UserError(f"image {path} is corrupt or not an image; replace the file")
     return image

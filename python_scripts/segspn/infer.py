@@ -6,7 +6,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ResNetF import nets
-from ResNetF.write_prototxts import deploy_path
+from ResNetF.write_prototxts import deploy_path, parse_size
 from segspn import augment, davis, device, files, prototxt, weights
 from segspn.errors import UserError
 
@@ -19,8 +19,10 @@ def working_size(backbone, scale):
     return nets.valid_size(backbone, height, width)
 
 
-def load_net(weights_path, folder, scale=1.0):
+def load_net(weights_path, folder, scale=1.0, size=None):
     """The deploy net in ResNetF/<folder> that these weights belong to, with them loaded.
+
+    Its input is 480 x 854 times `scale`, or `size`, "HEIGHTxWIDTH".
 
     Raises UserError where the weights are of no known backbone, or not whole.
     """
@@ -34,7 +36,7 @@ def load_net(weights_path, folder, scale=1.0):
         raise UserError(f"{path} does not exist; write it with: make prototxts")
     description = prototxt.read_net(path)
     shape = description.layer[0].input_param.shape[0]
-    shape.dim[2:4] = working_size(backbone, scale)
+    shape.dim[2:4] = parse_size(size, backbone) if size else working_size(backbone, scale)
     net = prototxt.build(caffe.Net, description, caffe.TEST, what=f"net {path}")
     report = weights.load(net, weights_path, blobs)
     if report.filler:
@@ -71,25 +73,26 @@ class Foreground:
         return self._restore(self._planes(frame)[1], frame)
 
 
-def is_current(outputs, weights_path):
-    """Whether all outputs are there and not older than the weights that make them."""
-    made = weights_path.stat().st_mtime_ns
-    return all(path.is_file() and path.stat().st_mtime_ns >= made for path in outputs)
-
-
-def over_frames(frames, outputs, weights_path, folder, process, gpu=None, scale=1.0, force=False):
+def over_frames(frames, outputs, stamp, weights_path, folder, process, args):
     """Runs process(foreground, frame, paths) over the frames that are not done.
 
-    `outputs(frame_path)` gives the paths that a frame leaves; a frame whose
-    outputs are current is skipped unless `force`.  Returns the number done.
+    `outputs(frame_path)` gives the paths that a frame leaves, and the file
+    `stamp` remembers what made them; a frame that these weights have done at
+    this size is skipped unless args.force.  args: of cli.add_inference.
+    Returns the number done.
     """
+    made_from = files.MadeFrom(stamp, {
+        "weights": str(weights_path.resolve()), "changed": weights_path.stat().st_mtime_ns,
+        "scale": args.scale, "size": args.size})
     todo = [(path, outputs(path)) for path in frames]
-    if not force:
-        todo = [(path, paths) for path, paths in todo if not is_current(paths, weights_path)]
+    if not args.force:
+        todo = [(path, paths) for path, paths in todo
+                if not all(map(made_from.is_current, paths))]
     if not todo:
         return 0
-    device.use(gpu)
-    net = load_net(weights_path, folder, scale)
+    device.use(args.gpu)
+    net = load_net(weights_path, folder, args.scale, args.size)
+    made_from.note()
     foreground = Foreground(net, "prob" if "prob" in net.blobs else "score_ori")
     for path, paths in tqdm(todo, unit="frame", dynamic_ncols=True, desc=todo[0][1][0].parent.name):
         process(foreground, files.read_image(path), paths)

@@ -36,6 +36,10 @@ class _SampleLayer(caffe.Layer):
             raise UserError(f"seed must not be negative: {seed}")
         self.seed, self.iteration = seed, iteration
 
+    def close(self):
+        """Ends the process that prepares samples: pycaffe never frees a layer."""
+        self._prefetcher.close()
+
     def reshape(self, bottom, top):
         pass
 

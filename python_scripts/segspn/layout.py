@@ -47,10 +47,9 @@ def diagonal(name, weight):
 
     Raises UserError where channels are mixed, or upsampled in different ways.
     """
-    channels = weight.shape[0]
-    if weight.ndim != 4 or weight.shape[1] not in (1, channels):
+    if weight.ndim != 4 or weight.shape[1] not in (1, weight.shape[0]):
         raise UserError(f"{name} has the shape {weight.shape}, not that of an upsampling")
-    kernels = weight[:, 0]
+    channels, kernels = weight.shape[0], weight[:, 0]
     if weight.shape[1] > 1:
         kernels = weight[np.arange(channels), np.arange(channels)]
         if np.count_nonzero(weight) != np.count_nonzero(kernels):

@@ -178,7 +178,7 @@ def paired(frames, labels):
 
     Raises UserError where there is no frame, or a frame has no label.
     """
-    found = sorted(Path(frames).glob("*.jpg"))
+    found = files.images_in(Path(frames))
     if not found:
         raise UserError(f"there are no frames (.jpg) in {frames}")
     pairs = [(frame, Path(labels) / f"{frame.stem}.png") for frame in found]

@@ -120,6 +120,7 @@ def try_in_child(function, what="this net"):
             try:
                 signal.signal(signal.SIGABRT, signal.SIG_DFL)
                 os.dup2(output.fileno(), 2)
+                caffe.set_mode_cpu()  # CUDA does not survive a fork
                 function()
                 status = 0
             except UserError as error:

@@ -15,7 +15,7 @@ import ast
 
 import numpy as np
 
-from segspn import augment, davis, files
+from segspn import augment, cli, davis, files
 from segspn.errors import UserError
 
 
@@ -96,9 +96,11 @@ class Samples:
 
     def _options(self):
         """What the inference scripts must be told to use the same data and size."""
-        root, height = self.parameters["data"], self.size[0]
-        return ((f" --data {root}" if root != "../data/DAVIS" else "")
-                + (f" --scale {height / davis.HEIGHT:g}" if height != davis.HEIGHT else ""))
+        return cli.inference_options(files.PYTHON_SCRIPTS / self.parameters["data"], self.size)
+
+    def fingerprint(self):
+        """Bytes that differ where the samples of two runs would."""
+        return repr([str(part) for part in getattr(self, "pairs", [])]).encode()
 
 
 class _FirstFrame(Samples):
@@ -112,6 +114,9 @@ class _FirstFrame(Samples):
     def source(self, seed, iteration):
         return self._source
 
+    def fingerprint(self):
+        return b"".join(array.tobytes() for array in self._source)
+
 
 class FirstFrameObject(_FirstFrame):
     """The first frame with one object as foreground."""
@@ -120,17 +125,16 @@ class FirstFrameObject(_FirstFrame):
 
     def foreground(self, annotation):
         wanted = self.parameters["object"]
-        mask = annotation == wanted
-        if wanted not in davis.objects_of(annotation) or not mask.any():
-            ids = [int(i) for i in np.unique(annotation) if i not in (0, davis.VOID)]
+        objects = davis.objects_of(annotation)
+        if wanted not in objects:
             raise UserError(f"object {wanted} is not in the first annotation of "
-                            f"{self.parameters['sequence']}; it has {ids or 'no object'}")
-        return mask
+                            f"{self.parameters['sequence']}; it has {objects or 'no object'}")
+        return annotation == wanted
 
     def next_command(self, model):
         sequence, iteration = self.parameters["sequence"], model.stem.split("_")[-1]
-        return (f"python infer_test_perobj.py {iteration} {sequence} {self.parameters['object']}"
-                + self._options())
+        return cli.command("infer_test_perobj.py", iteration, sequence, self.parameters["object"],
+                           *self._options())
 
 
 class FirstFrameForeground(_FirstFrame):
@@ -143,8 +147,9 @@ class FirstFrameForeground(_FirstFrame):
         return (annotation > 0) & (annotation != davis.VOID)
 
     def next_command(self, model):
-        return (f"python infer_test_fgbg.py {files.from_scripts(model)} ../results/ResNetF_fgbg "
-                f"{self.parameters['sequence']}{self._options()}")
+        return cli.command("infer_test_fgbg.py", files.from_scripts(model),
+                           "../results/ResNetF_fgbg", self.parameters["sequence"],
+                           *self._options())
 
 
 class GenericForeground(Samples):
@@ -166,8 +171,8 @@ class GenericForeground(Samples):
         return self.at_size(frame, foreground, annotation == davis.VOID)
 
     def next_command(self, model):
-        return (f"python solve.py {files.from_scripts(model)} "
-                "../ResNetF/testnet_per_obj/<class>/solver_<object>.prototxt")
+        return (cli.command("solve.py", files.from_scripts(model))
+                + " ../ResNetF/testnet_per_obj/<class>/solver_<object>.prototxt")
 
 
 KINDS = {kind.__name__: kind for kind in (FirstFrameObject, FirstFrameForeground,

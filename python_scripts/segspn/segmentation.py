@@ -49,12 +49,16 @@ class Segmentation:
     def run(self, force=False):
         """Writes the labels of every frame that has none yet.  Returns how many."""
         annotation = davis.read_annotation(self.annotation)
-        objects = [k for k in davis.objects_of(annotation) if (annotation == k).any()]
+        objects = davis.objects_of(annotation)
         if not objects:
             raise UserError(f"annotation {self.annotation} is empty: it has no object")
         outputs = {frame: self.output / f"{frame}.png" for frame in self.frames}
+        made_from = files.MadeFrom(self.output / ".made_from.json", {
+            "scores": str(self.scores.resolve()), "foreground": str(self.foreground.resolve()),
+            "annotation": str(self.annotation.resolve())})
         todo = [frame for frame in self.frames if force or not self._is_current(
-            frame, objects, outputs[frame])]
+            frame, objects, outputs[frame], made_from)]
+        made_from.note()
         for frame in tqdm(todo, unit="frame", dynamic_ncols=True, desc=self.output.name):
             first = frame == self.frames[0]
             labels = np.where(annotation == davis.VOID, 0, annotation).astype(
@@ -62,9 +66,9 @@ class Segmentation:
             davis.write_labels(outputs[frame], labels)
         return len(todo)
 
-    def _is_current(self, frame, objects, output):
-        """Whether the labels are there and not older than what they are made from."""
-        if not output.is_file():
+    def _is_current(self, frame, objects, output, made_from):
+        """Whether the labels are there, and not older than what they are made from."""
+        if not made_from.is_current(output):
             return False
         inputs = [self.annotation]
         if frame != self.frames[0]:

@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 from segspn import files, weights
 from segspn.errors import UserError
 
+SLACK = 2**17  # bytes that a snapshot has beside its numbers: names and shapes
 RawState = weights.raw_message_class("SolverState")
 
 
@@ -49,9 +50,11 @@ class Snapshots:
             path.unlink()
 
     def close(self):
-        """Removes the folder."""
+        """Removes the folder, and that of the snapshots where there are none."""
         if self._lock is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
+            with suppress(OSError):
+                self.prefix.parent.rmdir()  # only where it is empty
             os.close(self._lock)
             self._lock = None
 
@@ -68,34 +71,48 @@ class Snapshots:
 
     def iterations(self):
         """Iterations of the snapshots that are whole, in order."""
+        models = set(self.models())
+        return [iteration for iteration in self._iterations("solverstate") if iteration in models]
+
+    def _iterations(self, ending):
         if not self.prefix.parent.is_dir():
             return []
-        pattern = re.compile(re.escape(self.prefix.name) + r"_iter_(\d+)\.solverstate")
+        pattern = re.compile(re.escape(self.prefix.name) + rf"_iter_(\d+)\.{ending}")
         matches = (pattern.fullmatch(path.name) for path in self.prefix.parent.iterdir())
-        found = sorted(int(match[1]) for match in matches if match)
-        return [iteration for iteration in found if self.model(iteration).is_file()]
+        return sorted(int(match[1]) for match in matches if match)
+
+    def models(self):
+        """Iterations that have a model, with or without a state, in order."""
+        return self._iterations("caffemodel")
 
     def remove_all(self):
         """Deletes the snapshots of an earlier run, states first."""
-        for iteration in self.iterations():
-            self.state(iteration).unlink()
+        for iteration in self.models():
+            self.state(iteration).unlink(missing_ok=True)
             self.model(iteration).unlink()
 
-    def check_space(self, net):
-        """Raises UserError where the disk has no room for a snapshot of `net`.
+    def check_space(self, solver):
+        """Raises UserError where there is no room for a snapshot of `solver`.
 
-        Caffe aborts when a snapshot's write fails, so this comes first.
+        Caffe aborts when a snapshot's write fails, so as much is reserved first:
+        a full disk, a quota and a limit of file sizes all show there.
         """
-        needed = 8 * sum(blob.count for blobs in net.params.values() for blob in blobs) + 2**20
-        folder = next(p for p in self.prefix.parents if p.is_dir())
-        free = shutil.disk_usage(folder).free
-        if free < needed:
-            raise UserError(f"no space to write a snapshot in {self.prefix.parent}: it needs "
-                            f"{needed / 1e6:.0f} MB, {free / 1e6:.0f} MB are free")
+        weights_size = 4 * sum(blob.count for blobs in solver.net.params.values() for blob in blobs)
+        reserved = [self._folder / "model", self._folder / "state"]
+        try:
+            for path, size in zip(reserved, (weights_size, weights_size * history_blobs(solver))):
+                with path.open("wb") as file:
+                    os.posix_fallocate(file.fileno(), 0, size + SLACK)
+        except OSError as error:
+            raise UserError(f"no space to write a snapshot in {self.prefix.parent} "
+                            f"({error.strerror}); make room, and go on with --resume") from error
+        finally:
+            for path in reserved:
+                path.unlink(missing_ok=True)
 
     def save(self, solver):
         """Writes the snapshot of the solver's iteration and returns the model's path."""
-        self.check_space(solver.net)
+        self.check_space(solver)
         iteration = solver.iter
         solver.snapshot()
         state_path = Path(f"{self.working_prefix}_iter_{iteration}.solverstate")
@@ -114,8 +131,7 @@ class Snapshots:
         history = [(tuple(blob.shape.dim), len(blob.data)) for blob in state.history]
         expected = [(tuple(blob.shape), 4 * blob.count)
                     for blobs in solver.net.params.values() for blob in blobs]
-        if type(solver).__name__ in ("AdamSolver", "AdaDeltaSolver"):
-            expected *= 2  # they keep two numbers a weight
+        expected *= history_blobs(solver)
         if state.iter != iteration or history != expected:
             raise UserError(f"snapshot {self.state(iteration)} is damaged, or not of this net and "
                             "iteration; delete it, or train anew with --restart")
@@ -127,6 +143,11 @@ class Snapshots:
             file.write(state.SerializeToString())
             file.flush()
             solver.restore(file.name)
+
+
+def history_blobs(solver):
+    """How many numbers a solver keeps for every weight."""
+    return 2 if type(solver).__name__ in ("AdamSolver", "AdaDeltaSolver") else 1
 
 
 def _read_state(path):

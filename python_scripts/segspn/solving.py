@@ -1,17 +1,18 @@
 """Trains a net with caffe's solver: weights in, snapshots, log and curve out."""
 
+import hashlib
 import json
 import platform
 import signal
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import caffe
 import numpy as np
 from tqdm import tqdm
 
-from segspn import device, files, layout, prototxt, weights
+from segspn import device, files, layout, prototxt, samples, weights
 from segspn.errors import UserError
 from segspn.snapshots import Snapshots
 from segspn.training_log import TrainingLog
@@ -23,7 +24,8 @@ class Training:
     weights     .caffemodel to start from
     solver      path of the solver prototxt; paths in it count from python_scripts/
     iterations  where to stop (default: the solver's max_iter)
-    seed        of fillers, sample order and augmentation (default 0, or the resumed run's)
+    seed        of fillers, sample order and augmentation (default: the resumed run's, or that
+                of the net's param_str)
     resume      go on from the latest snapshot, if there is one
     restart     delete the snapshots of an earlier run first
 
@@ -39,6 +41,11 @@ class Training:
             raise UserError(f"solver {solver}: no iterations to do; give max_iter or --iterations")
         prefix = files.PYTHON_SCRIPTS / self.parameters.snapshot_prefix
         self.snapshots = Snapshots(prefix.resolve())
+        self.sources = [samples.KINDS[layer.python_param.layer](layer.python_param.param_str)
+                        for layer in self.parameters.train_net_param.layer
+                        if layer.python_param.module == "segspn.layers"
+                        and layer.python_param.layer in samples.KINDS]
+        self.fingerprint = self._fingerprint()
         self.resumed = 0 if restart else self._earlier_run(resume)
         self.seed = self._seed(seed)
         self.solver = None
@@ -48,28 +55,51 @@ class Training:
 
     def _earlier_run(self, resume):
         """The iteration to go on from, 0 for a new training."""
-        earlier = self.snapshots.iterations()
-        if earlier and not resume:
-            raise UserError(f"there is an earlier run, {self.snapshots.model(earlier[-1])}; "
+        models, whole = self.snapshots.models(), self.snapshots.iterations()
+        if models and not resume:
+            raise UserError(f"there is an earlier run, {self.snapshots.model(models[-1])}; "
                             "add --resume to go on from it, or --restart to delete it")
-        return earlier[-1] if earlier else 0
+        if models and not whole:
+            raise UserError(f"{self.snapshots.model(models[-1])} has no .solverstate to go on "
+                            "from; add --restart to delete it and train anew")
+        return whole[-1] if whole else 0
+
+    def _fingerprint(self):
+        """sha256 of what decides a training's result but for its seed and length."""
+        parameters = type(self.parameters)()
+        parameters.CopyFrom(self.parameters)
+        for name in ("snapshot", "snapshot_prefix", "display", "average_loss", "random_seed",
+                     *(() if parameters.lr_policy == "poly" else ("max_iter",))):
+            parameters.ClearField(name)
+        digest = hashlib.sha256(parameters.SerializeToString(deterministic=True))
+        with self.weights.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+        for source in self.sources:
+            digest.update(source.fingerprint())
+        return digest.hexdigest()
 
     def _seed(self, seed):
         """The seed to use, that of the run that is resumed if there is one."""
         path = self._beside("_run.json")
         if self.resumed and path.is_file():
-            earlier = json.loads(path.read_text())["seed"]
-            if seed not in (None, earlier):
-                raise UserError(f"--seed {seed}: the run to go on with has the seed {earlier}")
-            return earlier
-        return seed or 0
+            earlier = json.loads(path.read_text())
+            if seed not in (None, earlier["seed"]):
+                raise UserError(f"--seed {seed}: the run to go on with has the seed "
+                                f"{earlier['seed']}")
+            if earlier["fingerprint"] != self.fingerprint:
+                raise UserError(f"the run to go on with, {self.snapshots.prefix}, began with other "
+                                "weights, or has another net, solver or first frame; train anew "
+                                "with --restart")
+            return earlier["seed"]
+        default = self.sources[0].parameters["seed"] if self.sources else 0
+        return default if seed is None else seed
 
     def _begin_anew(self):
         """Deletes the snapshots of an earlier run, and notes the settings of this one."""
         self.snapshots.remove_all()
         files.write_text(self._beside("_run.json"), json.dumps({
-            "weights": str(self.weights), "seed": self.seed,
-            "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "weights": str(self.weights), "seed": self.seed, "fingerprint": self.fingerprint,
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "caffe": caffe.__version__, "python": platform.python_version(),
             "numpy": np.__version__}, indent=1))
 
@@ -84,18 +114,17 @@ class Training:
             return self.snapshots.model(self.resumed)
         device.use(gpu)
         self.solver = self._make_solver()
-        self.snapshots.check_space(self.solver.net)
+        self.snapshots.begin()
+        self.snapshots.check_space(self.solver)
         log = TrainingLog(self._beside("_log.csv"), self._scalars(),
                           max(self.parameters.average_loss, 1))
         if self.resumed:
-            self.snapshots.begin()
             self.snapshots.restore(self.solver, self.resumed)
             log.resume(self.resumed)
             print(f"going on from iteration {self.resumed}")
         else:
             print(weights.load(self.solver.net, self.weights))
             layout.set_bilinear(self.solver.net)
-            self.snapshots.begin()
             self._begin_anew()
         for layer in self.data_layers():
             layer.start(self.seed, self.resumed * max(self.parameters.iter_size, 1))
@@ -159,6 +188,9 @@ class Training:
                          if name != "accuracy")
 
     def close(self):
+        """Ends the processes of the data layers, and removes the snapshots' working folder."""
+        for layer in self.data_layers() if self.solver else []:
+            layer.close()
         self.snapshots.close()
 
 
@@ -181,6 +213,4 @@ class StopSignals:
 
 def next_command(training, model):
     """The command line that uses a trained model, for the user to go on with."""
-    for layer in training.data_layers() if training.solver else []:
-        return layer.samples.next_command(Path(model))
-    return None
+    return training.sources[0].next_command(Path(model)) if training.sources else None

@@ -71,7 +71,7 @@ def _array(blob, where):
     data = np.frombuffer(blob.data, np.float32) if len(blob.data) % 4 == 0 else np.empty(0)
     if not data.size and len(blob.double_data):
         data = np.array(blob.double_data, np.float32)
-    if data.size != np.prod(shape, dtype=np.int64):
+    if min(shape, default=1) < 1 or data.size != np.prod(shape, dtype=np.int64):
         raise UserError(f"{where}: {data.size} numbers for the shape {shape}; "
                         "the file is truncated or not a .caffemodel")
     return data.reshape(shape)

@@ -7,12 +7,9 @@ then not one that this list was written for.
 Uses the standard library only: it runs before anything is installed.
 """
 
-import argparse
 import re
 import shutil
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 
 class TreeError(Exception):
@@ -67,13 +64,15 @@ CHANGES = [
            "CUDA 13 has no such field"),
 ]
 
-# Files that are taken out of the copy, each with its reason.
+# Files that are taken out of the copy: the trees that have them, and the reason.
 REMOVALS = {
-    "include/caffe/proto/caffe.pb.h": "stale output of another protoc",
-    "src/caffe/proto/caffe.pb.cc": "stale output of another protoc",
-    "python/caffe/proto/caffe_pb2.py": "stale output of another protoc",
-    "src/caffe/layers/video_data_layer.cpp": "needs OpenCV's C++ headers; we read video in Python",
-    "src/caffe/layers/proposal_layer.cu": "declares a Backward_gpu that it does not define",
+    "include/caffe/proto/caffe.pb.h": (("ssd",), "stale output of another protoc"),
+    "src/caffe/proto/caffe.pb.cc": (("ssd",), "stale output of another protoc"),
+    "python/caffe/proto/caffe_pb2.py": (("ssd",), "stale output of another protoc"),
+    "src/caffe/layers/video_data_layer.cpp": (
+        ("ssd",), "needs OpenCV's C++ headers; we read video in Python"),
+    "src/caffe/layers/proposal_layer.cu": (
+        ("ssd",), "its class declares a Backward_gpu that it does not define"),
 }
 
 
@@ -104,8 +103,11 @@ def apply_changes(tree, changes=None):
                 f"{path}: expected {change.count} time(s), found {found}: {change.old.strip()!r} "
                 f"({change.why}); see CHANGES in tools/caffe/prepare_tree.py")
         path.write_text(text.replace(change.old, change.new))
-    for name in REMOVALS:
-        (tree / name).unlink(missing_ok=True)
+    for name, (trees, why) in REMOVALS.items():
+        if kind in trees:
+            if not (tree / name).is_file():
+                raise TreeError(f"{tree / name} is missing; it was to be removed ({why})")
+            (tree / name).unlink()
 
 
 def _block(text, header):
@@ -179,19 +181,3 @@ def prepare(source, destination, fragments):
     for fragment in fragments:
         text = merge_proto(text, fragment.read_text())
     proto.write_text(text)
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("source", type=Path, help="Caffe source tree; it is not changed")
-    parser.add_argument("destination", type=Path, help="where the prepared copy goes")
-    parser.add_argument("fragments", type=Path, nargs="*", help="proto fragments to merge")
-    args = parser.parse_args()
-    try:
-        prepare(args.source, args.destination, args.fragments)
-    except TreeError as error:
-        sys.exit(f"prepare_tree: {error}")
-
-
-if __name__ == "__main__":
-    main()
