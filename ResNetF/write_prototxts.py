@@ -96,17 +96,27 @@ def default_backbone():
     return nets.RESNET101 if given else nets.RESNET50_THIN
 
 
-def write_data_set(args):
-    """The trainings of the sequences of a data set.  Returns their names."""
-    backbone = nets.BACKBONES[args.backbone] if args.backbone else default_backbone()
-    data = davis.Davis(Path(args.data).expanduser())
-    size = parse_size(args.size, backbone)
+def solver_changes(args, backbone):
+    """The fields of the solvers that the command line sets."""
     changes = {}
     if args.iterations is not None:
         if args.iterations < 1:
             raise UserError(f"--iterations must be at least 1, not {args.iterations}")
         changes = {"max_iter": args.iterations,
                    "snapshot": min(args.iterations, backbone.solver["snapshot"])}
+    if args.base_lr is not None:
+        if not 0 < args.base_lr < 1:
+            raise UserError(f"--base-lr must be between 0 and 1, not {args.base_lr:g}")
+        changes["base_lr"] = args.base_lr
+    return changes
+
+
+def write_data_set(args):
+    """The trainings of the sequences of a data set."""
+    backbone = nets.BACKBONES[args.backbone] if args.backbone else default_backbone()
+    data = davis.Davis(Path(args.data).expanduser())
+    size = parse_size(args.size, backbone)
+    changes = solver_changes(args, backbone)
     sequences = args.sequences or data.sequences()
     if not sequences:
         raise UserError(f"{data.images} has no sequence (no folder of frames)")
@@ -133,6 +143,7 @@ def main():
                         help="default: resnet101 where ResNetF/PN_ResNetF.caffemodel is")
     parser.add_argument("--size", default="480x854", help="HEIGHTxWIDTH to work at (480x854)")
     parser.add_argument("--iterations", type=int, help="max_iter of the solvers")
+    parser.add_argument("--base-lr", type=float, help="base_lr of the solvers")
     parser.add_argument("--lists", nargs="+",
                         help="image lists of the generic training, relative to the data")
     args = parser.parse_args()
