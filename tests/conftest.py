@@ -6,11 +6,14 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import caffe
 import cv2
 import numpy as np
 import pytest
+from trainings import Trainings
 
-from segspn import davis, files
+from ResNetF import nets
+from segspn import davis, files, prototxt, weights
 
 SCRIPTS = files.PYTHON_SCRIPTS
 THIN = files.MODELS / "resnet50_thin.caffemodel"
@@ -89,3 +92,28 @@ def fails_in_one_line(result, *words):
     for word in words:
         assert str(word) in lines[0], lines[0]
     return True
+
+
+@pytest.fixture(scope="session")
+def thin_model(tmp_path_factory):
+    """Weights of the whole thin ResNetF, its head at the fillers."""
+    caffe.set_random_seed(2)
+    net = prototxt.build(caffe.Net, nets.deploy(nets.RESNET50_THIN, True, size=(64, 96)),
+                         caffe.TEST)
+    weights.load(net, THIN)
+    path = tmp_path_factory.mktemp("model") / "thin.caffemodel"
+    net.save(str(path))
+    return path
+
+
+@pytest.fixture
+def refused(project, data_set, tmp_path, thin_model):
+    from refusals import Refusals  # which imports this file
+
+    return Refusals(project, data_set, tmp_path, thin_model)
+
+
+@pytest.fixture
+def trainings(tmp_path, data_set, run):
+    """Solvers of a small net on the toy sequence."""
+    return Trainings(tmp_path, data_set, run)
