@@ -2,7 +2,7 @@
 
 Example:
     python ResNetF/nets.py test-challenge          # the 30 videos of DAVIS 2017 test-challenge
-    python ResNetF/nets.py ~/my-videos --size 240x427 --iterations 150
+    python ResNetF/nets.py ~/my-videos --size 240x427 --iterations 200
 
 The objects of another data set in DAVIS layout are counted in the annotations
 of its first frames.

@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """Foreground masks of every frame of a video, by its fine-tuned net.
 
 Writes RESULT_DIR/<CLASS>/<frame>.png: 255 in the foreground, 0 elsewhere.

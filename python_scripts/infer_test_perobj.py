@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """Score maps of one object in every frame of a video, by its fine-tuned net.
 
 Writes results/ResNetF_perobj_<ITER>/<CLASS>/<frame>_<OBJECT>.png (probability

@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """Labels of every frame of a video from its objects' score maps and its foreground.
 
 A pixel gets the object with the greatest score, if that is 100 of 255 or more

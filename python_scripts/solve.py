@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """Trains a net: fine-tunes ResNetF for an object or a video, or trains a generic model.
 
 Beside the snapshots it leaves a CSV log and a curve.  A run that was stopped,
