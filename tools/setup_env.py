@@ -193,6 +193,7 @@ def install_pycaffe(tree, build, info):
     (fresh / "build.json").write_text(json.dumps(info))
     shutil.rmtree(package, ignore_errors=True)
     fresh.rename(package)
+    run([VENV / "bin/python", "-c", "import caffe"])
 
 
 def sync_tree(fresh, tree):
