@@ -36,8 +36,7 @@ def main():
                              folder / ".made_from.json", weights, "testnet_fgbg",
                              infer.write_mask, args)
     print(f"{folder}: {done} frames done, {len(frames) - done} were there")
-    options = ["--size", args.size] if args.size else []
-    options += cli.inference_options(args.data, scale=args.scale)
+    options = cli.inference_options(args.data, args.size, args.scale)
     print("next, with a net of each object:", "python infer_test_perobj.py <iteration>",
           args.sequence, "<object>", shlex.join(options))
 

@@ -28,14 +28,14 @@ PRETRAINED = nets.RESNET50_THIN.weights
 
 def steps(objects):
     """(what, command line) of every step after the data is there; from python_scripts/."""
-    data = files.from_scripts(DEMO)
-    options = cli.inference_options(DEMO, SIZE)
+    data, size = files.from_scripts(DEMO), "x".join(map(str, SIZE))
+    options = cli.inference_options(DEMO, size)
     fgbg = f"../models/{SEQUENCE}/{SEQUENCE}_fgbg_iter_{ITERATIONS}.caffemodel"
     per_obj = f"../ResNetF/testnet_per_obj/{SEQUENCE}"
     frames = f"{data}/JPEGImages/480p/{SEQUENCE}"
     return [
         ("prototxts", ["../ResNetF/nets.py", data, "--backbone", "resnet50_thin",
-                       "--size", "x".join(map(str, SIZE)), "--iterations", str(ITERATIONS)]),
+                       "--size", size, "--iterations", str(ITERATIONS)]),
         ("train foreground", ["solve.py", PRETRAINED,
                               f"../ResNetF/testnet_fgbg/{SEQUENCE}/solver.prototxt", "--resume"]),
         *((f"train object {k}", ["solve.py", PRETRAINED, f"{per_obj}/solver_{k}.prototxt",

@@ -45,9 +45,9 @@ def data_options(data):
 
 
 def inference_options(data, size=None, scale=1.0):
-    """How a command line names a data set and a working size, (height, width) or a scale."""
-    if size and tuple(size) != (davis.HEIGHT, davis.WIDTH):
-        return [*data_options(data), "--size", "x".join(map(str, size))]
+    """How a command line names a data set and a working size, "HEIGHTxWIDTH" or a scale."""
+    if size and size != f"{davis.HEIGHT}x{davis.WIDTH}":
+        return [*data_options(data), "--size", size]
     return [*data_options(data), *(["--scale", f"{scale:g}"] if scale != 1 else [])]
 
 

@@ -96,11 +96,12 @@ class Samples:
 
     def _options(self):
         """What the inference scripts must be told to use the same data and size."""
-        return cli.inference_options(files.PYTHON_SCRIPTS / self.parameters["data"], self.size)
+        return cli.inference_options(files.PYTHON_SCRIPTS / self.parameters["data"],
+                                     "x".join(map(str, self.size)))
 
     def fingerprint(self):
         """Bytes that differ where the samples of two runs would."""
-        return repr([str(part) for part in getattr(self, "pairs", [])]).encode()
+        raise NotImplementedError
 
 
 class _FirstFrame(Samples):
@@ -169,6 +170,9 @@ class GenericForeground(Samples):
         frame, annotation = self.data.pair(*self.pairs[order[index]])
         foreground = (annotation > 0) & (annotation != davis.VOID)
         return self.at_size(frame, foreground, annotation == davis.VOID)
+
+    def fingerprint(self):
+        return repr([str(pair) for pair in self.pairs]).encode()
 
     def next_command(self, model):
         return (cli.command("solve.py", files.from_scripts(model))
