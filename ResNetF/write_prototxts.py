@@ -24,8 +24,8 @@ DAVIS_2017 = from_scripts(cli.DEFAULT_DATA)
 TRAIN_LISTS = ("ImageSets/2017/train.txt", "ImageSets/2017/val.txt")
 
 
-def write(path, message):
-    files.write_text(path, HEADER + text_format.MessageToString(message))
+def write(path, message, header=HEADER):
+    files.write_text(path, header + text_format.MessageToString(message))
 
 
 def deploy_path(backbone, folder):

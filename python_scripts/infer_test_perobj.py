@@ -45,8 +45,8 @@ def main():
         folder / f".made_from_{args.object}.json", weights, "testnet_per_obj",
         infer.write_score_map, args)
     print(f"{folder}: {done} frames done, {len(frames) - done} were there")
-    print("next:", cli.command("segment_instances.py", "--class", args.sequence, "--iter",
-                               args.iteration, *cli.data_options(args.data)))
+    print("next, with all objects:", cli.command("refine_spn.py", args.iteration, args.sequence,
+                                                 *cli.data_options(args.data)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Trains a net: fine-tunes ResNetF for an object or a video, or trains a generic model.
+"""Trains a net: ResNetF for an object, a video or any foreground, or a refinement net.
 
 Beside the snapshots it leaves a CSV log and a curve.  A run that was stopped,
 or killed, goes on with --resume, to the same weights.
@@ -16,7 +16,7 @@ from segspn.errors import UserError, script
 
 def parse_arguments():
     parser = cli.parser(__doc__)
-    parser.add_argument("weights", help=".caffemodel to start from")
+    parser.add_argument("weights", help=".caffemodel to start from, or the word none")
     parser.add_argument("solver", help="solver prototxt")
     parser.add_argument("--iterations", type=int, help="where to stop (the solver's max_iter)")
     parser.add_argument("--gpu", type=int, help="GPU number (the CPU)")

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segspn import davis, layers, prototxt, samples
+from segspn import davis, layers, prototxt, samples, sources
 from segspn.errors import UserError
 from segspn.prefetch import Prefetcher
 
+FOREGROUND = ("FirstFrameObject", "FirstFrameForeground", "GenericForeground")
 SIZE = (96, 128)
 UNTOUCHED = (0, 0, 0, 0, 0, 0)
 RELEASE = (3000, 0.05, 5, 0.1, 0.1, 1)
@@ -81,7 +82,7 @@ def expected_sample(frame, foreground, void):
 
 # -------------------------------------------------------------- data layers
 
-@pytest.mark.parametrize("layer", samples.KINDS)
+@pytest.mark.parametrize("layer", FOREGROUND)
 def test_tops_are_the_samples(layer, data_set):
     text = repr(parameters(layer, data_set, seed=3, size=(70, 90)))
     net = data_net(layer, text)
@@ -115,7 +116,7 @@ def test_half_size_averages_four_pixels(data_set):
     assert_same(forward(net), expected)
 
 
-@pytest.mark.parametrize("layer", samples.KINDS)
+@pytest.mark.parametrize("layer", FOREGROUND)
 def test_void_pixels_count_for_nothing(layer, data_set):
     for index in range(4):
         frame, annotation = frame_and_annotation(data_set, index)
@@ -151,7 +152,7 @@ def test_generic_takes_every_frame_once_an_epoch(data_set):
     assert len(set(orders)) > 1
 
 
-@pytest.mark.parametrize("layer", samples.KINDS)
+@pytest.mark.parametrize("layer", FOREGROUND)
 def test_resumed_layer_goes_on_with_the_same_samples(layer, data_set):
     text = repr(parameters(layer, data_set))
     uninterrupted = data_net(layer, text)
@@ -305,7 +306,7 @@ def test_loss_weighting_refuses_another_shape(weight):
 
 def prefetcher(data, kind="GenericForeground"):
     text = repr(parameters(kind, data))
-    return Prefetcher(kind, text, samples.KINDS[kind](text).shapes), samples.KINDS[kind](text)
+    return Prefetcher(kind, text, sources.KINDS[kind](text).shapes), sources.KINDS[kind](text)
 
 
 def wait_until(condition, seconds=20):
@@ -326,7 +327,7 @@ def is_gone(pid):
 def test_prefetched_samples_in_any_order(data_set):
     ahead, source = prefetcher(data_set)
     for asked, prepared in ((0, 1), (1, 2), (7, 8), (3, 3), (3, 9)):
-        assert_same(ahead.get(5, asked), source.sample(5, asked))
+        assert_same([array.squeeze() for array in ahead.get(5, asked)], source.sample(5, asked))
         ahead.request(5, prepared)
     maps = Path(f"/proc/{ahead._process.pid}/maps").read_text()
     assert "cv2" in maps and "_caffe.so" not in maps  # it needs no Caffe
@@ -386,4 +387,4 @@ def test_prefetch_ends_when_its_parent_is_killed(data_set):
 def test_layers_and_samples_have_the_same_kinds():
     data_layers = {name for name, value in vars(layers).items()
                    if isinstance(value, type) and getattr(value, "kind", None)}
-    assert data_layers == set(samples.KINDS)
+    assert data_layers == set(sources.KINDS)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from ResNetF import nets
-from segspn import augment, davis, device, files, layout, prototxt, samples, weights
+from segspn import augment, davis, device, files, layout, prototxt, sources, weights
 from segspn.errors import UserError
 
 THIN_WEIGHTS = files.PYTHON_SCRIPTS / nets.RESNET50_THIN.weights
@@ -122,7 +122,7 @@ def measure_infer(case, data, repeat):
 
 def measure_sample(case, data, repeat):
     """Seconds of making a sample, while nothing else computes."""
-    source = samples.KINDS[DATA_LAYER](repr(sample_parameters(case, data)))
+    source = sources.KINDS[DATA_LAYER](repr(sample_parameters(case, data)))
     iterations = iter(range(1 + SAMPLES * repeat))
     return {"seconds": timed(lambda: source.sample(0, next(iterations)), SAMPLES * repeat)}
 

@@ -1,7 +1,9 @@
 """Caffe Python layers: the training sets, and the weighting of the loss.
 
-Every data layer has the tops data (1 x 3 x H x W), label and weight (1 x 1 x
-H x W each); segspn.samples says what they are and what `param_str` holds.
+A data layer has three tops.  Those of ResNetF are data (1 x 3 x H x W), label
+and weight (1 x 1 x H x W each); that of the refinement nets are data (N x 3 x H
+x W), coarse and label (N x 1 x H x W each).  segspn.samples and segspn.crops say
+what they are and what `param_str` holds.
 """
 
 import time
@@ -9,7 +11,7 @@ import time
 import caffe
 import numpy as np
 
-from segspn import samples
+from segspn import crops, samples
 from segspn.errors import UserError
 from segspn.prefetch import Prefetcher
 
@@ -21,11 +23,12 @@ class _SampleLayer(caffe.Layer):
 
     def setup(self, bottom, top):
         if len(bottom) or len(top) != 3:
-            raise UserError(f"{type(self).__name__} has no bottom and the tops data, label, weight")
+            raise UserError(f"{type(self).__name__} has no bottom and three tops, not "
+                            f"{len(bottom)} and {len(top)}")
         self.samples = self.kind(self.param_str)
         # pycaffe's lists of tops and bottoms can be indexed, but not iterated over.
         for i, shape in enumerate(self.samples.shapes):
-            top[i].reshape(1, *(shape if len(shape) == 3 else (1, *shape)))
+            top[i].reshape(*shape)
         self._prefetcher = Prefetcher(self.kind.__name__, self.param_str, self.samples.shapes)
         self.seconds = 0.0  # spent in forward(): waiting for a sample, and copying it
         self.start(self.samples.parameters["seed"], 0)
@@ -71,6 +74,12 @@ class GenericForeground(_SampleLayer):
     """All frames of image lists with all objects as foreground."""
 
     kind = samples.GenericForeground
+
+
+class RefinementCrops(_SampleLayer):
+    """Crops around objects' borders, with coarse maps, for the refinement nets."""
+
+    kind = crops.RefinementCrops
 
 
 class LossWeighting(caffe.Layer):

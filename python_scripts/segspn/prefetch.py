@@ -14,7 +14,7 @@ import traceback
 
 import numpy as np
 
-from segspn import samples
+from segspn import sources
 from segspn.errors import UserError
 
 REQUEST = struct.Struct("<qq")  # seed, iteration
@@ -30,7 +30,7 @@ def _arrays(memory, shapes):
 
 
 class Prefetcher:
-    """The samples of segspn.samples.KINDS[kind], prepared one ahead.
+    """The samples of segspn.sources.KINDS[kind], prepared one ahead.
 
     The process starts with the first request and ends with this object, or
     with its parent, however that ends.
@@ -102,7 +102,7 @@ class Prefetcher:
 
 def serve(kind, text, descriptor):
     """Answers requests on stdin until it closes."""
-    source = samples.KINDS[kind](text)
+    source = sources.KINDS[kind](text)
     size = os.fstat(descriptor).st_size
     targets = _arrays(mmap.mmap(descriptor, size), source.shapes)
     requests = sys.stdin.buffer.raw

@@ -68,7 +68,7 @@ class Samples:
     @property
     def shapes(self):
         """Of data, label and weight."""
-        return [(3, *self.size), self.size, self.size]
+        return [(1, 3, *self.size), *[(1, 1, *self.size)] * 2]
 
     def open(self):
         """Reads what does not change from sample to sample."""
@@ -178,6 +178,3 @@ class GenericForeground(Samples):
         return (cli.command("solve.py", files.from_scripts(model))
                 + " ../ResNetF/testnet_per_obj/<class>/solver_<object>.prototxt")
 
-
-KINDS = {kind.__name__: kind for kind in (FirstFrameObject, FirstFrameForeground,
-                                          GenericForeground)}

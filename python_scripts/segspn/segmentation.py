@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from segspn import arbitration, davis, files
+from segspn import arbitration, davis, files, maps
 from segspn.errors import UserError
 
 
@@ -27,24 +27,13 @@ class Segmentation:
     annotation: Path
     output: Path
 
-    def _score_map(self, frame, k, shape):
-        path = self.scores / f"{frame}_{k}.png"
-        if not path.is_file():
-            raise UserError(f"score map {path} is missing; make it with infer_test_perobj.py")
-        return _of_shape(files.read_plane(path, "score map"), shape, path)
-
-    def _foreground(self, frame, shape):
-        path = self.foreground / f"{frame}.png"
-        if not path.is_file():
-            raise UserError(f"foreground mask {path} is missing; make it with infer_test_fgbg.py")
-        return _of_shape(files.read_plane(path, "foreground mask"), shape, path) > 0
-
     def labels(self, frame, objects, shape):
         """Labels of one frame, uint8, H x W."""
         score_maps = np.zeros((max(objects), *shape), np.uint8)
         for k in objects:
-            score_maps[k - 1] = self._score_map(frame, k, shape)
-        return arbitration.arbitrate(score_maps, self._foreground(frame, shape))
+            score_maps[k - 1] = maps.read_score_map(self.scores, frame, k, shape)
+        return arbitration.arbitrate(
+            score_maps, maps.read_foreground(self.foreground, frame, shape))
 
     def run(self, force=False):
         """Writes the labels of every frame that has none yet.  Returns how many."""
@@ -74,12 +63,13 @@ class Segmentation:
         if frame != self.frames[0]:
             inputs += [self.foreground / f"{frame}.png",
                        *(self.scores / f"{frame}_{k}.png" for k in objects)]
-        made = output.stat().st_mtime_ns
-        return all(p.is_file() and p.stat().st_mtime_ns <= made for p in inputs)
+        return maps.are_newer([output], inputs)
 
 
-def _of_shape(plane, shape, path):
-    if plane.shape != shape:
-        raise UserError(f"{path} is {plane.shape[1]}x{plane.shape[0]}, "
-                        f"the annotation {shape[1]}x{shape[0]}; they must be of one size")
-    return plane
+def check_refined(refined, coarse):
+    """Raises UserError where a refined score map is older than the one that it was made from."""
+    for path in sorted(coarse.glob("*_*.png")):
+        result = refined / path.name
+        if result.is_file() and result.stat().st_mtime_ns < path.stat().st_mtime_ns:
+            raise UserError(f"{result} is older than {path}; run refine_spn.py again, or take the "
+                            "score maps as they are with --coarse")

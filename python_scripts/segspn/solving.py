@@ -12,7 +12,7 @@ import caffe
 import numpy as np
 from tqdm import tqdm
 
-from segspn import device, files, layout, prototxt, samples, weights
+from segspn import device, files, layout, prototxt, sources, weights
 from segspn.errors import UserError
 from segspn.snapshots import Snapshots
 from segspn.training_log import TrainingLog
@@ -21,7 +21,7 @@ from segspn.training_log import TrainingLog
 class Training:
     """One training of a solver prototxt.
 
-    weights     .caffemodel to start from
+    weights     .caffemodel to start from, or "none": from the net's fillers
     solver      path of the solver prototxt; paths in it count from python_scripts/
     iterations  where to stop (default: the solver's max_iter)
     seed        of fillers, sample order and augmentation (default: the resumed run's, or that
@@ -33,7 +33,7 @@ class Training:
     """
 
     def __init__(self, weights, solver, iterations=None, seed=None, resume=False, restart=False):
-        self.weights = files.existing_file(weights, "weights")
+        self.weights = None if weights == "none" else files.existing_file(weights, "weights")
         self.path = solver
         self.parameters = prototxt.read_solver(solver)
         self.iterations = iterations or self.parameters.max_iter
@@ -41,10 +41,10 @@ class Training:
             raise UserError(f"solver {solver}: no iterations to do; give max_iter or --iterations")
         prefix = files.PYTHON_SCRIPTS / self.parameters.snapshot_prefix
         self.snapshots = Snapshots(prefix.resolve())
-        self.sources = [samples.KINDS[layer.python_param.layer](layer.python_param.param_str)
+        self.sources = [sources.KINDS[layer.python_param.layer](layer.python_param.param_str)
                         for layer in self.parameters.train_net_param.layer
                         if layer.python_param.module == "segspn.layers"
-                        and layer.python_param.layer in samples.KINDS]
+                        and layer.python_param.layer in sources.KINDS]
         self.fingerprint = self._fingerprint()
         self.resumed = 0 if restart else self._earlier_run(resume)
         self.seed = self._seed(seed)
@@ -72,8 +72,9 @@ class Training:
                      *(() if parameters.lr_policy == "poly" else ("max_iter",))):
             parameters.ClearField(name)
         digest = hashlib.sha256(parameters.SerializeToString(deterministic=True))
-        with self.weights.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        if self.weights:
+            with self.weights.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
         for source in self.sources:
             digest.update(source.fingerprint())
         return digest.hexdigest()
@@ -123,7 +124,8 @@ class Training:
             log.resume(self.resumed)
             print(f"going on from iteration {self.resumed}")
         else:
-            print(weights.load(self.solver.net, self.weights))
+            print(weights.load(self.solver.net, self.weights) if self.weights
+                  else "all layers begin at their fillers")
             layout.set_bilinear(self.solver.net)
             self._begin_anew()
         for layer in self.data_layers():

@@ -1,0 +1,1 @@
+"""Spatial propagation: Caffe layers (C++ and CUDA) and the refinement nets."""

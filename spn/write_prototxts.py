@@ -1,0 +1,92 @@
+"""Writes the refinement nets, and the solver that trains one on images with masks.
+
+Sources are folders in DAVIS layout (every frame that has an annotation is taken),
+or image lists in one, as data/DAVIS/ImageSets/2017/train.txt.
+
+Example:
+    python spn/nets.py data/DAVIS data/synthetic --exclude dog bear tennis
+    python spn/nets.py data/DAVIS/ImageSets/2017/train.txt --net refine_vgg
+"""
+
+from pathlib import Path
+
+from ResNetF.write_prototxts import write
+from segspn import cli, crops, files
+from segspn.errors import UserError, script
+from segspn.files import from_scripts
+from spn import nets
+
+FOLDER = files.ROOT / "spn"
+HEADER = "# Written by spn/nets.py, which is the place to change it.\n"
+CROP = (128, 128)
+
+
+def deploy_path(net):
+    return FOLDER / net.name / "deploy.prototxt"
+
+
+def write_training(net, parameters, changes):
+    """The train prototxt of a net and its solver.  Returns the solver's path."""
+    folder = FOLDER / net.name
+    write(folder / "train.prototxt", nets.train(net, **parameters), HEADER)
+    write(folder / "solver.prototxt", nets.solver(
+        net, from_scripts(folder / "train.prototxt"), f"../models/spn/{net.name}", **changes),
+        HEADER)
+    return folder / "solver.prototxt"
+
+
+def solver_changes(args, net):
+    """The fields of the solver that the command line sets."""
+    changes = {}
+    if args.iterations is not None:
+        if args.iterations < 1:
+            raise UserError(f"--iterations must be at least 1, not {args.iterations}")
+        changes = {"max_iter": args.iterations,
+                   "snapshot": min(args.iterations, net.solver["snapshot"])}
+    if args.base_lr is not None:
+        if not 0 < args.base_lr < 1:
+            raise UserError(f"--base-lr must be between 0 and 1, not {args.base_lr:g}")
+        changes["base_lr"] = args.base_lr
+    return changes
+
+
+def parameters_of(args, net):
+    """The param_str of the data layer, checked against what is on disk."""
+    parameters = {
+        "sources": tuple(from_scripts(Path(source).expanduser()) for source in args.sources),
+        "exclude": tuple(args.exclude), "coarse": tuple(map(from_scripts, args.coarse)),
+        "size": CROP, "batch": args.batch or net.batch, "seed": 0}
+    crops.RefinementCrops(repr(parameters))
+    return parameters
+
+
+def parse_arguments():
+    parser = cli.parser(__doc__)
+    parser.add_argument("sources", nargs="*", help="images with masks to train on; none: "
+                        "only the deploy nets are written")
+    parser.add_argument("--net", choices=list(nets.NETS), default=nets.REFINE_SMALL.name,
+                        help="net to train (refine_small)")
+    parser.add_argument("--exclude", nargs="+", default=[], help="sequences to leave out")
+    parser.add_argument("--coarse", nargs="+", default=[], type=Path,
+                        help="folders of real score maps, <class>/<frame>_<k>.png, to learn from")
+    parser.add_argument("--batch", type=int, help="crops an iteration")
+    parser.add_argument("--iterations", type=int, help="max_iter of the solver")
+    parser.add_argument("--base-lr", type=float, help="base_lr of the solver")
+    return parser.parse_args()
+
+
+@script
+def main():
+    args = parse_arguments()
+    for net in nets.NETS.values():
+        write(deploy_path(net), nets.deploy(net), HEADER)
+    print("wrote the deploy nets to spn/refine_*/")
+    if args.sources:
+        net = nets.NETS[args.net]
+        path = write_training(net, parameters_of(args, net), solver_changes(args, net))
+        print("next, in python_scripts/:",
+              cli.command("solve.py", net.weights, from_scripts(path)))
+
+
+if __name__ == "__main__":
+    main()

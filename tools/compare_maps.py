@@ -1,0 +1,84 @@
+"""What refinement does: region and boundary figures of coarse and refined score maps.
+
+An object's mask is where its score is above one half.  J is the region
+similarity (IoU), F the contour accuracy of DAVIS, in per cent; a line an
+object, the mean over its frames, and the mean over all objects.  Frame 0, which
+was annotated, is left out.
+
+Example:
+    python tools/compare_maps.py --data data/synthetic --sequences synthetic-0000 \\
+        --coarse results/ResNetF_perobj_200 --refined results/SPN_200
+"""
+
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from segspn import cli, davis, files, maps, metrics
+from segspn.errors import UserError, script
+
+HALF = 127  # of 255: a greater score is more than one half
+
+
+def parse_arguments():
+    parser = cli.parser(__doc__)
+    cli.add_data(parser)
+    parser.add_argument("--sequences", nargs="+", required=True, help="names of the videos")
+    parser.add_argument("--coarse", type=Path, required=True, help="folder of <class>/*.png")
+    parser.add_argument("--refined", type=Path, required=True, help="folder of <class>/*.png")
+    parser.add_argument("--annotations", type=Path,
+                        help="folder of <class>/<frame>.png (the data set's)")
+    parser.add_argument("--frames", type=int, nargs="+",
+                        help="only these (all annotated ones but 0)")
+    return parser.parse_args()
+
+
+def measure(folder, frame, annotation, k):
+    """(J, F) of the score map of object k against the annotation."""
+    result = maps.read_score_map(folder, frame, k, annotation.shape) > HALF
+    void = annotation == davis.VOID
+    truth = annotation == k
+    return metrics.jaccard(truth, result, void), metrics.boundary_f(truth, result, void)
+
+
+def figures(args, annotations, sequence):
+    """{object: array, frames x 4: J and F of coarse, J and F of refined}."""
+    paths = [path for path in sorted((annotations / sequence).glob("*.png"))
+             if (int(path.stem) in args.frames if args.frames else path.stem != "00000")]
+    if not paths:
+        raise UserError(f"{annotations / sequence} has none of these frames")
+    values = {}
+    for path in tqdm(paths, unit="frame", dynamic_ncols=True, desc=sequence, leave=False):
+        annotation = davis.read_annotation(path)
+        for k in davis.objects_of(annotation):
+            row = [value for folder in (args.coarse, args.refined)
+                   for value in measure(folder / sequence, path.stem, annotation, k)]
+            values.setdefault(k, []).append(row)
+    return {k: np.array(rows) for k, rows in values.items()}
+
+
+def line(name, frames, row):
+    cells = [f"{100 * row[0]:.1f}", f"{100 * row[2]:.1f}", f"{100 * (row[2] - row[0]):+.1f}",
+             f"{100 * row[1]:.1f}", f"{100 * row[3]:.1f}", f"{100 * (row[3] - row[1]):+.1f}"]
+    return f"| {name} | {frames} | {' | '.join(cells)} |"
+
+
+@script
+def main():
+    args = parse_arguments()
+    data = davis.Davis(args.data)
+    annotations = args.annotations or data.annotations
+    lines, means = [], []
+    for sequence in map(files.checked_name, args.sequences):
+        for k, rows in sorted(figures(args, annotations, sequence).items()):
+            means.append(rows.mean(0))
+            lines.append(line(f"{sequence} {k}", len(rows), means[-1]))
+    print("| object | frames | J coarse | J refined | | F coarse | F refined | |")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|")
+    print("\n".join(lines))
+    print(line("mean", "", np.mean(means, 0)))
+
+
+if __name__ == "__main__":
+    main()
