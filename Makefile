@@ -5,7 +5,7 @@ SETUP := $(if $(PYTHON),--python "$(PYTHON)") $(if $(CAFFE_SRC),--caffe-src "$(C
 SYSTEM_PYTHON := $(or $(PYTHON),python3)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check weights backbone prototxts demo test lint bench clean
+.PHONY: help setup check check-cuda weights backbone prototxts train-refine demo test lint bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -16,6 +16,9 @@ setup:  ## Debian packages, .venv, real Caffe (CUDA=1 or 0, CAFFE_SRC=folder or 
 check: setup  ## Caffe's path, mode and layers, and a small net run
 	@$(VENV_PYTHON) tools/check.py
 
+check-cuda: setup  ## compiles the CUDA code of our layers, where there is nvcc (no GPU needed)
+	@$(VENV_PYTHON) tools/check_cuda.py
+
 weights: setup  ## the pretrained thin backbone; where to get the others
 	@$(VENV_PYTHON) tools/fetch_weights.py
 
@@ -24,6 +27,9 @@ backbone: setup
 
 prototxts: setup  ## nets and solvers of DAVIS 2017 test-challenge
 	@$(VENV_PYTHON) -m ResNetF.nets test-challenge
+
+train-refine: setup  ## the refinement net anew, from data/DAVIS and synthetic videos (EXCLUDE="dog")
+	@$(VENV_PYTHON) tools/train_refine.py $(if $(EXCLUDE),--exclude $(EXCLUDE))
 
 demo: backbone  ## a real video, segmented from its first frame
 	@$(VENV_PYTHON) tools/demo.py

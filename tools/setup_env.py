@@ -150,15 +150,18 @@ def caffe_source(given):
     return next(folder.iterdir())
 
 
+def cuda_folders(*names):
+    """Folders in .venv that hold these files of NVIDIA's packages; [] in an environment for CPU."""
+    packages = next(VENV.glob("lib/python3*/site-packages")) / "nvidia"
+    return sorted({str(path.parent) for name in names for path in packages.rglob(name)})
+
+
 def cuda_options():
     """CMake options for nvcc and the cuBLAS and cuRAND of .venv."""
     if not shutil.which("nvcc"):
         raise SetupError("CUDA=1 needs nvcc (the CUDA toolkit's compiler) on the PATH")
-    packages = next(VENV.glob("lib/python3*/site-packages")) / "nvidia"
-    libraries = sorted({str(p.parent) for p in packages.rglob("libcublas.so.*")}
-                       | {str(p.parent) for p in packages.rglob("libcurand.so.*")})
-    includes = sorted({str(p.parent) for p in packages.rglob("cublas_v2.h")}
-                      | {str(p.parent) for p in packages.rglob("curand.h")})
+    libraries = cuda_folders("libcublas.so.*", "libcurand.so.*")
+    includes = cuda_folders("cublas_v2.h", "curand.h")
     return ["-DUSE_CUDA=ON", f"-DCUDA_LIBRARY_DIRS={';'.join(libraries)}",
             f"-DCUDA_INCLUDE_DIRS={';'.join(includes)}"]
 
