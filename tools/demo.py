@@ -1,4 +1,4 @@
-"""The whole pipeline on a real video: fetch, fine-tune, infer, label, show.
+"""The whole pipeline on a real video: fetch, fine-tune, infer, refine, label, show.
 
 Fine-tunes the thin backbone on the first frame of a clip of Big Buck Bunny, for
 its foreground and for each of two objects, and segments the other frames.
@@ -10,15 +10,13 @@ Example:
 """
 
 import os
-import signal
-import subprocess
-import sys
 import time
 
+import steps
 from fetch_demo import DEMO, SEQUENCE
 from ResNetF import nets
 from segspn import cli, davis, files
-from segspn.errors import UserError, script
+from segspn.errors import script
 
 OUTPUT = files.RESULTS / "demo"
 SIZE = (240, 427)
@@ -26,13 +24,16 @@ ITERATIONS = 200
 PRETRAINED = nets.RESNET50_THIN.weights
 
 
-def steps(objects):
+def pipeline(objects):
     """(what, command line) of every step after the data is there; from python_scripts/."""
     data, size = files.from_scripts(DEMO), "x".join(map(str, SIZE))
     options = cli.inference_options(DEMO, size)
     fgbg = f"../models/{SEQUENCE}/{SEQUENCE}_fgbg_iter_{ITERATIONS}.caffemodel"
     per_obj = f"../ResNetF/testnet_per_obj/{SEQUENCE}"
     frames = f"{data}/JPEGImages/480p/{SEQUENCE}"
+    output = files.from_scripts(OUTPUT)
+    segment = ["segment_instances.py", "--class", SEQUENCE, "--iter", str(ITERATIONS),
+               "--data", data]
     return [
         ("prototxts", ["../ResNetF/nets.py", data, "--backbone", "resnet50_thin",
                        "--size", size, "--iterations", str(ITERATIONS)]),
@@ -44,24 +45,13 @@ def steps(objects):
                               *options]),
         *((f"infer object {k}", ["infer_test_perobj.py", str(ITERATIONS), SEQUENCE, str(k),
                                  *options]) for k in objects),
-        ("labels", ["segment_instances.py", "--class", SEQUENCE, "--iter", str(ITERATIONS),
-                    "--data", data]),
-        ("overlay", ["../tools/overlay.py", "--frames", frames, "--labels",
-                     f"../results/labels/{SEQUENCE}", "--output", files.from_scripts(OUTPUT)]),
+        ("refine", ["refine_spn.py", str(ITERATIONS), SEQUENCE, "--data", data]),
+        ("labels", [*segment, "--output", f"{output}/refined"]),
+        ("labels of the coarse maps", [*segment, "--output", f"{output}/coarse", "--coarse"]),
+        ("overlay", ["../tools/overlay.py", "--frames", frames,
+                     "--labels", f"{output}/refined/{SEQUENCE}",
+                     "--beside", f"{output}/coarse/{SEQUENCE}", "--output", output]),
     ]
-
-
-def run(what, command):
-    """Runs a step.  Returns its seconds; raises UserError where it fails."""
-    print(f"\n== {what}: {cli.command(*command)}", flush=True)
-    begin = time.perf_counter()
-    process = subprocess.Popen([sys.executable, *command], cwd=files.PYTHON_SCRIPTS)
-    for number in (signal.SIGINT, signal.SIGTERM):  # a training then ends with a snapshot
-        signal.signal(number, lambda number, frame: process.send_signal(number))
-    status = process.wait()
-    if status:
-        raise UserError(f"the demo stopped at: {what}; make demo goes on from there")
-    return time.perf_counter() - begin
 
 
 def summary(times):
@@ -83,9 +73,9 @@ def trained_since(started):
 def main():
     cli.parser(__doc__).parse_args()
     started = time.time()
-    times = [("data", run("data", ["../tools/fetch_demo.py"]))]
+    times = [("data", steps.run("data", ["../tools/fetch_demo.py"], "make demo"))]
     objects = davis.Davis(DEMO).first_objects(SEQUENCE)
-    times += [(what, run(what, command)) for what, command in steps(objects)]
+    times += [(what, steps.run(what, command, "make demo")) for what, command in pipeline(objects)]
     text = summary(times)
     print(f"\n{text}")
     if trained_since(started):  # else the times are those of looking at what was done

@@ -1,7 +1,8 @@
 """Draws a segmentation over its frames: a video and a contact sheet.
 
 Every frame <stem>.jpg needs a label <stem>.png: an indexed or grey PNG of
-object ids, as segment_instances.py writes them.
+object ids, as segment_instances.py writes them.  With --beside, the contact sheet
+shows other labels of the same frames on the left of each.
 
 Example:
     python tools/overlay.py --frames data/demo/JPEGImages/480p/bunny \\
@@ -24,6 +25,8 @@ def parse_arguments():
     parser.add_argument("--labels", required=True, type=Path, help="folder of .png labels")
     parser.add_argument("--output", required=True, type=Path,
                         help="folder for overlay.mp4 and contact_sheet.png")
+    parser.add_argument("--beside", type=Path,
+                        help="folder of other labels (.png), for the contact sheet")
     parser.add_argument("--fps", type=float, default=12, help="frames a second (12)")
     parser.add_argument("--tiles", type=int, default=12, help="frames on the sheet (12)")
     parser.add_argument("--columns", type=int, default=4, help="columns of the sheet (4)")
@@ -40,6 +43,7 @@ def parse_arguments():
 def main():
     args = parse_arguments()
     pairs = overlay.paired(args.frames, args.labels)
+    others = overlay.paired(args.frames, args.beside) if args.beside else None
     chosen = overlay.spread(len(pairs), args.tiles)
     tiles = []
 
@@ -48,6 +52,8 @@ def main():
             for number, pair in enumerate(bar):
                 image = overlay.tint(*davis.Davis.pair(*pair))
                 if number in chosen:
+                    if others:
+                        tiles.append(overlay.tint(*davis.Davis.pair(*others[number])))
                     tiles.append(image)
                 yield image
 
@@ -55,7 +61,10 @@ def main():
     overlay.write_video(video, tinted(), args.fps)
     print(f"wrote {video}")
     sheet = args.output / "contact_sheet.png"
-    captions = [pairs[number][0].stem for number in chosen]
+    captions = [caption for number in chosen for caption in (
+        [f"{pairs[number][0].stem} {args.beside.parent.name}",
+         f"{pairs[number][0].stem} {args.labels.parent.name}"] if others
+        else [pairs[number][0].stem])]
     files.write_image(sheet, overlay.contact_sheet(tiles, args.columns, SHEET_WIDTH, captions))
     print(f"wrote {sheet}")
 

@@ -1,0 +1,62 @@
+"""Trains the small refinement net anew, on the data sets at hand and on synthetic videos.
+
+Makes data/synthetic (120 sequences of 3 frames), writes the training to
+spn/refine_small/, and runs solve.py; a run that was stopped goes on where it was.
+The weights go to models/spn/; nothing else is changed.
+
+Example:
+    python tools/train_refine.py --exclude dog bear tennis
+    python tools/train_refine.py --sources data/DAVIS/ImageSets/2017/train.txt
+"""
+
+from pathlib import Path
+
+import steps
+from segspn import cli, crops, files
+from segspn.errors import UserError, script
+from spn import nets
+
+SYNTHETIC = files.ROOT / "data/synthetic"
+SYNTHETIC_OPTIONS = ("--size", "480x854", "--objects", "2", "--sequences", "120",
+                     "--frames", "3", "--seed", "1")
+
+
+def given_sources(args):
+    """What the user has: --sources, or data/DAVIS where it has annotated frames."""
+    if args.sources:
+        return [files.from_scripts(source) for source in args.sources]
+    try:
+        crops.annotated_frames(files.from_scripts(cli.DEFAULT_DATA))
+    except UserError as error:
+        print(f"synthetic videos alone: {error}")
+        return []
+    return [files.from_scripts(cli.DEFAULT_DATA)]
+
+
+def parse_arguments():
+    parser = cli.parser(__doc__)
+    parser.add_argument("--sources", nargs="+", type=Path,
+                        help="folders in DAVIS layout, or image lists in one (data/DAVIS)")
+    parser.add_argument("--exclude", nargs="+", default=[], help="sequences to leave out")
+    parser.add_argument("--iterations", type=int, default=nets.REFINE_SMALL.solver["max_iter"],
+                        help="of the training (%(default)s)")
+    return parser.parse_args()
+
+
+@script
+def main():
+    args = parse_arguments()
+    sources = given_sources(args)
+    synthetic = files.from_scripts(SYNTHETIC)
+    for what, command in (
+            ("synthetic videos", ["../tools/synthetic.py", synthetic, *SYNTHETIC_OPTIONS]),
+            ("prototxts", ["../spn/nets.py", *sources, synthetic,
+                           "--iterations", str(args.iterations),
+                           *(["--exclude", *args.exclude] if args.exclude else [])]),
+            ("training", ["solve.py", nets.REFINE_SMALL.weights,
+                          "../spn/refine_small/solver.prototxt", "--resume"])):
+        steps.run(what, command, "the same command")
+
+
+if __name__ == "__main__":
+    main()
