@@ -42,6 +42,7 @@ lint: setup  ## ruff
 
 bench: backbone  ## speed and memory, as ratios in one run
 	@$(VENV_PYTHON) tools/benchmark.py
+	@$(VENV_PYTHON) tools/benchmark_propagation.py
 
 clean:  ## remove the build and .venv (data, models and results stay)
 	rm -rf build .venv

@@ -134,7 +134,7 @@ def bottleneck(n, bottom, width, stride, project, names, bias):
 
 
 def resnet101(n):
-    """Stages at strides 8, 16 and 32 of ResNet-101, with its public layer names."""
+    """Stages at strides 4, 8, 16 and 32 of ResNet-101, with its public layer names."""
     def namer(block):
         def names(part):
             if part.startswith("sum"):
@@ -154,11 +154,14 @@ def resnet101(n):
             top = bottleneck(n, top, 2 ** (stage + 4), 2 if first and stage > 2 else 1, first,
                              namer(f"{stage}{suffix}"), bias=False)
         stages.append(top)
-    return stages[1:]
+    return stages
 
 
-def resnet50_thin(n):
-    """Stages at strides 8, 16 and 32 of the half-width ResNet-50 of Yahoo's open NSFW model."""
+def resnet50_thin(n, blocks=(3, 4, 6, 3)):
+    """Stages at strides 4, 8, 16 and 32 of the half-width ResNet-50 of Yahoo's open NSFW model.
+
+    blocks: how many there are in each stage; fewer give the net's beginning.
+    """
     def namer(block):
         def names(part):
             part = part.replace("branch1", "proj_shortcut")
@@ -171,13 +174,13 @@ def resnet50_thin(n):
 
     top = stem(n, ("conv_1", "bn_1", "scale_1"), "relu_1", bias=True)
     stages = []
-    for stage, count in enumerate((3, 4, 6, 3)):
+    for stage, count in enumerate(blocks):
         for index in range(count):
             first = index == 0
             top = bottleneck(n, top, 32 * 2 ** stage, 2 if first and stage > 0 else 1, first,
                              namer(f"stage{stage}_block{index}"), bias=True)
         stages.append(top)
-    return stages[1:]
+    return stages
 
 
 # --------------------------------------------------------------------- head
@@ -238,7 +241,7 @@ def published_head(n, backbone, stages):
 
 def score(n, backbone, head="projected"):
     """Writes backbone and head on top of n.data; the result is n.score_ori, N x 2 x H x W."""
-    stages = {"resnet101": resnet101, "resnet50_thin": resnet50_thin}[backbone.name](n)
+    stages = {"resnet101": resnet101, "resnet50_thin": resnet50_thin}[backbone.name](n)[1:]
     features = {"projected": projected_head, "published": published_head}[head](
         n, backbone, stages)
     n.score08 = classifier(features, 2, backbone.head_lr)

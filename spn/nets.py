@@ -8,18 +8,22 @@ once an image: coarse maps of all its objects are the batch of the propagation
 branch, and share the gates.
 """
 
+import re
 from dataclasses import dataclass
 
 import caffe
 from caffe import layers as L
 from caffe import params as P
 
-from ResNetF.nets import FIXED, relu
+from ResNetF.nets import FIXED, RESNET50_THIN, relu, resnet50_thin
 
 STRIDE = 32  # heights and widths are multiples of it
 DIRECTIONS = ("LEFT_TO_RIGHT", "RIGHT_TO_LEFT", "TOP_TO_BOTTOM", "BOTTOM_TO_TOP")
+NORMALIZATIONS = ("ABS_SUM", "CONVEX", "NONE")
 ROUNDS = 2
 LAYER = "RefinementCrops"
+WIDTH = 16  # channels of the features of refine_small
+THIN_BLOCKS = (3, 2)  # of the stages of the thin ResNet-50 that guide refine_small
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,9 @@ class Refinement:
 
     channels       of the propagation
     normalization  of the gates; see SpatialPropagation
-    gate_bias      the gates' initial value
+    gate_bias      range of the gates' initial values, a value a channel and direction: scans
+                   of various reach
+    gate_std       of the weights that the gates begin with
     weights        what the training starts from, from python_scripts/, or "none"
     batch          crops an iteration
     """
@@ -36,42 +42,48 @@ class Refinement:
     name: str
     channels: int
     normalization: str
-    gate_bias: float
+    gate_bias: tuple
+    gate_std: float
     weights: str
     batch: int
     solver: dict
 
 
 REFINE_VGG = Refinement(
-    name="refine_vgg", channels=32, normalization="ABS_SUM", gate_bias=0,
+    name="refine_vgg", channels=32, normalization="ABS_SUM", gate_bias=(0, 0), gate_std=0.01,
     weights="../models/VGG_ILSVRC_16_layers.caffemodel", batch=40,
     solver={"type": "SGD", "base_lr": 1e-4, "momentum": 0.9, "weight_decay": 5e-3,
             "lr_policy": "poly", "power": 0.5, "clip_gradients": 1000, "max_iter": 60000,
             "snapshot": 5000})
 REFINE_SMALL = Refinement(
-    name="refine_small", channels=8, normalization="CONVEX", gate_bias=-2, weights="none", batch=8,
-    solver={"type": "Adam", "base_lr": 1e-3, "momentum": 0.9, "momentum2": 0.999,
+    name="refine_small", channels=8, normalization="CONVEX", gate_bias=(-4, -0.8), gate_std=0.02,
+    weights=RESNET50_THIN.weights, batch=8,
+    solver={"type": "Adam", "base_lr": 2e-3, "momentum": 0.9, "momentum2": 0.999,
             "weight_decay": 1e-4, "lr_policy": "poly", "power": 0.9, "clip_gradients": 10,
-            "max_iter": 10000, "snapshot": 1000})
+            "max_iter": 8000, "snapshot": 1000})
 NETS = {net.name: net for net in (REFINE_VGG, REFINE_SMALL)}
 
 
 def net_of(layer_names):
     """The net that layers of these names belong to, or None."""
     names = set(layer_names)
-    landmarks = {"guide1": REFINE_SMALL, "conv5_3": REFINE_VGG}
+    landmarks = {"guide8": REFINE_SMALL, "conv5_3": REFINE_VGG}
     return next((net for name, net in landmarks.items() if name in names and "gates" in names),
                 None)
 
 
 # ----------------------------------------------------------------- guidance
 
-def conv(bottom, num_output, kernel=3, stride=1, pad=1, std=None, bias=0):
-    """A convolution with bias; He initialisation, or normal with a deviation of `std`."""
-    weight_filler = {"type": "gaussian", "std": std} if std else {"type": "msra"}
+def conv(bottom, num_output, kernel=3, stride=1, pad=1, std=None, bias=(0, 0)):
+    """A convolution with bias.
+
+    Weights: He initialisation, or normal with a deviation of `std`; biases:
+    uniform in the range `bias`.
+    """
     return L.Convolution(
         bottom, num_output=num_output, kernel_size=kernel, stride=stride, pad=pad,
-        weight_filler=weight_filler, bias_filler={"type": "constant", "value": bias},
+        weight_filler={"type": "gaussian", "std": std} if std else {"type": "msra"},
+        bias_filler={"type": "uniform", "min": bias[0], "max": bias[1]},
         param=[{"lr_mult": 1, "decay_mult": 1}, {"lr_mult": 2, "decay_mult": 0}])
 
 
@@ -118,50 +130,98 @@ def vgg_guidance(n):
 
 
 def small_guidance(n):
-    """16, 32, 64 and 96 channels at strides 2, 4, 8 and 16: features at half the size."""
-    n.scaled = L.Power(n.data, scale=1 / 64)
-    top, skips = conv_relu(n, n.scaled, "guide1", 16, kernel=4, stride=2), []
-    for stage, width in enumerate((16, 32, 64, 96), 1):
-        if stage > 1:
-            top = conv_relu(n, max_pool(n, top, f"pool{stage}", 2), f"guide{stage}", width)
-        top = conv_relu(n, top, f"guide{stage}b", width)
-        skips.insert(0, (f"guide{stage}", top, width))
-    return decode(n, top, 96, skips[1:])[0]
+    """The beginning of the thin ResNet-50, and a decoder of 32 to 64 channels."""
+    stage0, stage1 = resnet50_thin(n, THIN_BLOCKS)
+    top = conv_relu(n, stage1, "guide8", 64, kernel=1, pad=0)
+    deep = conv_relu(n, max_pool(n, top, "pool8", 2), "guide16", 32)
+    skips = [("guide8", top, 64)]
+    for name, features, width in (("guide4", stage0, 32), ("guide2", n.relu_1, 32)):
+        skips.append((name, conv_relu(n, features, name, width, kernel=1, pad=0), width))
+    return decode(n, deep, 32, skips)[0]
+
+
+def frozen(message):
+    """A net whose layers of the thin ResNet-50 are not trained, nor reached by gradients."""
+    blobs = {"Convolution": 2, "BatchNorm": 3, "Scale": 2}
+    for layer in message.layer:
+        if re.match(r"(conv|bn|scale)_(1$|stage)", layer.name):
+            del layer.param[:]
+            for _ in range(blobs[layer.type]):
+                layer.param.add(**FIXED)
+    return message
 
 
 # -------------------------------------------------------------- propagation
 
+def scan(n, name, bottom, gates, direction, normalization):
+    """One directional scan."""
+    n[name] = L.SpatialPropagation(bottom, gates, spatial_propagation_param={
+        "direction": DIRECTIONS.index(direction),
+        "normalization": NORMALIZATIONS.index(normalization)})
+    return n[name]
+
+
 def propagate(n, bottom, gates, normalization, name):
     """One round: four directional scans, and their element-wise maximum."""
-    scans = []
-    for direction, gate in zip(DIRECTIONS, gates):
-        scan = f"{name}_{direction.lower()}"
-        n[scan] = L.SpatialPropagation(bottom, gate, spatial_propagation_param={
-            "direction": DIRECTIONS.index(direction),
-            "normalization": ("ABS_SUM", "CONVEX", "NONE").index(normalization)})
-        scans.append(n[scan])
+    scans = [scan(n, f"{name}_{direction.lower()}", bottom, gate, direction, normalization)
+             for direction, gate in zip(DIRECTIONS, gates)]
     n[name] = L.Eltwise(*scans, operation=P.Eltwise.MAX)
     return n[name]
 
 
-def score(n, net):
-    """Writes both branches on top of n.data and n.coarse; the result is n.score, N x 2 x H x W."""
-    guidance = {"refine_vgg": vgg_guidance, "refine_small": small_guidance}[net.name](n)
-    n.gates = conv(guidance, len(DIRECTIONS) * 3 * net.channels, std=0.01, bias=net.gate_bias)
+def gates_of(n, net, guidance):
+    """The gates of the four directions, N x 3C x H x W each."""
+    n.gates = conv(guidance, len(DIRECTIONS) * 3 * net.channels,
+                   std=net.gate_std, bias=net.gate_bias)
     gates = L.Slice(n.gates, ntop=len(DIRECTIONS), axis=1)
     for direction, gate in zip(DIRECTIONS, gates):
         n[f"gates_{direction.lower()}"] = gate
-    n.mask = conv(n.coarse, net.channels, kernel=4, stride=2)
-    top = n.mask
+    return gates
+
+
+def propagate_rounds(n, net, top, gates):
     for index in range(ROUNDS):
         top = propagate(n, top, gates, net.normalization, f"round{index + 1}")
-    if net is REFINE_VGG:
-        top = conv_relu(n, upsample(n, top, "up_mask", net.channels), "refined", 64)
-        n.score = conv(top, 2)
-    else:  # the classes are told apart before the upsampling: a quarter of the work
-        n.score_half = conv(conv_relu(n, top, "refined", 16), 2)
-        upsample(n, n.score_half, "up_score", 2)
-        n.score = n.up_score
+    return top
+
+
+def vgg_score(n, net, objects):
+    """The NIPS architecture: what is propagated comes from the coarse map alone."""
+    gates = gates_of(n, net, vgg_guidance(n))
+    n.mask = conv(n.coarse, net.channels, kernel=4, stride=2)
+    top = propagate_rounds(n, net, n.mask, gates)
+    n.score = conv(conv_relu(n, upsample(n, top, "up_mask", net.channels), "refined", 64), 2)
+    return n.score
+
+
+def small_score(n, net, objects):
+    """As vgg_score, but image and coarse map meet before the scans, and the head sees both sides.
+
+    With 30 real images to learn from, propagation of the coarse map alone
+    learned too little (spn/README.md).  The part of the image is computed once;
+    the classes are told apart before the upsampling: a quarter of the work.
+    """
+    guidance = small_guidance(n)
+    gates = gates_of(n, net, guidance)
+    n.meet_image = conv(guidance, WIDTH)
+    n.meet_images = L.Tile(n.meet_image, axis=0, tiles=objects)
+    n.mask = conv(n.coarse, net.channels, kernel=4, stride=2)
+    n.meet_mask = conv(n.mask, WIDTH)
+    n.meet = L.Eltwise(n.meet_images, n.meet_mask)
+    features = conv_relu(n, relu(n, n.meet, "meet_relu"), "features", WIDTH)
+    n.scanned = conv(features, net.channels, kernel=1, pad=0)
+    top = propagate_rounds(n, net, n.scanned, gates)
+    n.joined = L.Concat(features, top)
+    n.score_half = conv(conv_relu(n, n.joined, "refined", WIDTH), 2)
+    return upsample(n, n.score_half, "up_score", 2)
+
+
+def score(n, net, objects=1):
+    """Both branches on top of n.data and n.coarse; the scores, N x 2 x H x W.
+
+    objects: coarse maps an image.
+    """
+    return {"refine_vgg": vgg_score, "refine_small": small_score}[net.name](n, net, objects)
 
 
 # --------------------------------------------------------------------- nets
@@ -171,8 +231,7 @@ def deploy(net, objects=1, size=(480, 864)):
     n = caffe.NetSpec()
     n.data = L.Input(input_param={"shape": {"dim": [1, 3, *size]}})
     n.coarse = L.Input(input_param={"shape": {"dim": [objects, 1, *size]}})
-    score(n, net)
-    n.prob = L.Softmax(n.score)
+    n.prob = L.Softmax(score(n, net, objects))
     return n.to_proto()
 
 
@@ -181,10 +240,10 @@ def train(net, **parameters):
     n = caffe.NetSpec()
     n.data, n.coarse, n.label = L.Python(
         module="segspn.layers", layer=LAYER, param_str=repr(parameters), ntop=3)
-    score(n, net)
-    n.loss = L.SoftmaxWithLoss(n.score, n.label, loss_param={"ignore_label": 255})
-    n.accuracy = L.Accuracy(n.score, n.label, ignore_label=255)
-    return n.to_proto()
+    top = score(n, net)
+    n.loss = L.SoftmaxWithLoss(top, n.label, loss_param={"ignore_label": 255})
+    n.accuracy = L.Accuracy(top, n.label, ignore_label=255)
+    return frozen(n.to_proto())
 
 
 def solver(net, train_net, snapshot_prefix, **changes):

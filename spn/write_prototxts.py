@@ -55,7 +55,7 @@ def parameters_of(args, net):
     parameters = {
         "sources": tuple(from_scripts(Path(source).expanduser()) for source in args.sources),
         "exclude": tuple(args.exclude), "coarse": tuple(map(from_scripts, args.coarse)),
-        "size": CROP, "batch": args.batch or net.batch, "seed": 0}
+        "size": CROP, "batch": net.batch if args.batch is None else args.batch, "seed": 0}
     crops.RefinementCrops(repr(parameters))
     return parameters
 

@@ -25,20 +25,29 @@ def disk(radius):
     return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
 
 
-def without_thin_parts(rng, mask):
-    """Parts thinner than a random width are opened away in random regions of the mask."""
-    opened = cv2.morphologyEx(mask, cv2.MORPH_OPEN, disk(rng.integers(2, 14)))
-    where = smooth_noise(rng, mask.shape, 40) > rng.uniform(-2, 0.5)
-    return np.where(where, opened, mask)
+def without_detail(rng, mask, radius):
+    """Parts thinner than a random width opened away, gaps closed, in random regions of the mask.
+
+    radius: px, of the largest structuring element.
+    """
+    for operation in (cv2.MORPH_OPEN, cv2.MORPH_CLOSE):
+        if rng.random() < 0.6:
+            changed = cv2.morphologyEx(mask, operation, disk(rng.integers(1, radius + 1)))
+            where = smooth_noise(rng, mask.shape, 40) > rng.uniform(-2, 0.5)
+            mask = np.where(where, changed, mask)
+    return mask
 
 
-def moved_border(rng, mask):
-    """The mask grown or shrunk by some px, its border bent by a smooth displacement."""
-    change = rng.integers(-5, 9)
+def moved_border(rng, mask, amplitude):
+    """The mask grown or shrunk by some px, its border bent by a smooth displacement.
+
+    amplitude: px, of the displacement; the border moves by as much at most.
+    """
+    change = round(rng.uniform(-0.6, 1) * amplitude)
     if change:
         operation = cv2.dilate if change > 0 else cv2.erode
         mask = operation(mask, disk(abs(change)))
-    amplitude, sigma = rng.uniform(0, 7), rng.uniform(8, 32)
+    sigma = rng.uniform(8, 32)
     rows, columns = np.indices(mask.shape, np.float32)
     return cv2.remap(mask, columns + amplitude * smooth_noise(rng, mask.shape, sigma),
                      rows + amplitude * smooth_noise(rng, mask.shape, sigma),
@@ -58,23 +67,23 @@ def with_patches(rng, probability):
     return probability
 
 
-def at_stride(rng, probability):
+def at_stride(rng, probability, noise):
     """What a net of stride 8 (or of 16: one that works at half the size) makes of it.
 
-    Area-averaged, noise on the log-odds, up again bilinearly, blurred.
+    Area-averaged, noise on the log-odds (about `noise` standard deviations), up
+    again bilinearly, blurred.
     """
     height, width = probability.shape
-    stride = rng.uniform(6, 17)
+    stride = np.exp(rng.uniform(*np.log((6, 16))))
     grid = max(2, round(width / stride)), max(2, round(height / stride))
     small = cv2.resize(probability, grid, interpolation=cv2.INTER_AREA)
-    small = np.clip(small, 0.02, 0.98)
-    log_odds = np.log(small / (1 - small)) * rng.uniform(0.6, 2)
-    log_odds += rng.normal(0, 0.7) + rng.uniform(0, 1) * rng.standard_normal(
-        small.shape, np.float32)
-    log_odds += rng.uniform(0, 1.2) * smooth_noise(rng, small.shape, 3)
+    small = np.clip(small, 0.01, 0.99)
+    log_odds = np.log(small / (1 - small)) * rng.uniform(0.7, 1.7)
+    log_odds += noise * (rng.normal(0, 0.7) + 0.5 * rng.standard_normal(small.shape, np.float32)
+                         + rng.uniform(0, 1) * smooth_noise(rng, small.shape, 3))
     large = cv2.resize(log_odds.astype(np.float32), (width, height),
                        interpolation=cv2.INTER_LINEAR)
-    large = cv2.GaussianBlur(large, (0, 0), rng.uniform(0.5, 4))
+    large = cv2.GaussianBlur(large, (0, 0), rng.uniform(0.5, 0.5 * stride))
     return 1 / (1 + np.exp(-large))
 
 
@@ -82,14 +91,16 @@ def simulate(rng, mask, others=None):
     """A coarse probability map of an object: float32, H x W, in [0, 1].
 
     mask: bool, H x W.  others: bool, H x W, what it may be confused with.  At
-    the borders the mask is taken to go on as it ends.
+    the borders the mask is taken to go on as it ends.  One map in four is bad:
+    parts are missing or too much, and the noise is strong.
     """
-    soft = mask.astype(np.uint8) * 255
-    if rng.random() < 0.7:
-        soft = without_thin_parts(rng, soft)
-    soft = moved_border(rng, soft).astype(np.float32) / 255
-    if others is not None and rng.random() < 0.4:
-        soft = np.maximum(soft, rng.uniform(0, 0.8) * others)
-    if rng.random() < 0.5:
+    bad = rng.integers(4) == 0
+    soft = without_detail(rng, mask.astype(np.uint8) * 255, 14 if bad else 9)
+    amplitude = rng.uniform(0, 8 if bad else 5)
+    soft = moved_border(rng, soft, amplitude).astype(np.float32) / 255
+    if others is not None and rng.random() < 0.3:
+        soft = np.maximum(soft, rng.uniform(0, 0.8 if bad else 0.5) * others)
+    if bad:
         soft = with_patches(rng, soft)
-    return at_stride(rng, soft.astype(np.float32)).astype(np.float32)
+    noise = rng.uniform(0, 1.5 if bad else 0.5)
+    return at_stride(rng, soft.astype(np.float32), noise).astype(np.float32)

@@ -27,6 +27,7 @@ from segspn.samples import parse_parameters
 MARGIN = 32  # px around a crop that its coarse map is simulated with
 FRAMES_IN_MEMORY = 512  # decoded, with their annotations: 1.6 MB each at 480 x 854
 SCALE, ANGLE, SHEAR = (0.6, 1.7), 25, 0.15  # of the random warp; degrees
+MOST_DRAWS = 1000  # of frames without any object, one after the other
 IN_BORDER = 0.85  # share of the crops whose centre is near the object's border
 
 
@@ -83,8 +84,7 @@ class RefinementCrops:
                             f"not {self.size!r}")
         if self.batch < 1 or not 0 <= self.parameters["seed"] < 2**31:
             raise UserError("param_str: 'batch' must be at least 1, 'seed' from 0 to 2147483647")
-        if not self.parameters["sources"]:
-            raise UserError("param_str: 'sources' must name at least one folder or list")
+        self.check_names()
         excluded = set(self.parameters["exclude"])
         self.sources = [[pair for pair in annotated_frames(source)
                          if pair[0].parent.name not in excluded]
@@ -92,6 +92,17 @@ class RefinementCrops:
         empty = [s for s, pairs in zip(self.parameters["sources"], self.sources) if not pairs]
         if empty:
             raise UserError(f"param_str: all of {empty[0]} is excluded")
+
+    def check_names(self):
+        """Raises UserError where a name is no text, and for a missing folder of score maps."""
+        for key in ("sources", "exclude", "coarse"):
+            if not all(isinstance(name, str) for name in self.parameters[key]):
+                raise UserError(f"param_str: {key!r} must be names, not {self.parameters[key]!r}")
+        if not self.parameters["sources"]:
+            raise UserError("param_str: 'sources' must name at least one folder or list")
+        for folder in self.parameters["coarse"]:
+            if not (files.PYTHON_SCRIPTS / folder).is_dir():
+                raise UserError(f"param_str: 'coarse' names {folder}, which is no folder")
 
     @property
     def shapes(self):
@@ -106,7 +117,7 @@ class RefinementCrops:
 
     def crop(self, rng):
         """data, coarse and label of one crop; crops without any object are drawn again."""
-        while True:
+        for _ in range(MOST_DRAWS):
             pairs = self.sources[rng.integers(len(self.sources))]
             paths = pairs[rng.integers(len(pairs))]
             image, labels = read_pair(*paths)
@@ -115,6 +126,8 @@ class RefinementCrops:
                 k = objects[rng.integers(len(objects))]
                 matrix = self.draw_warp(rng, labels.shape, border_of(*paths, k))
                 return self.warped(rng, image, labels, k, matrix, self.real_coarse(rng, paths, k))
+        raise UserError(f"no object in {MOST_DRAWS} annotations drawn of "
+                        f"{', '.join(self.parameters['sources'])}")
 
     def draw_warp(self, rng, shape, border):
         """float64 2 x 3, image to crop with margin: near the border of the object, or anywhere."""
@@ -161,10 +174,11 @@ class RefinementCrops:
                  if (path := files.PYTHON_SCRIPTS / folder / name).is_file()]
         if not found:
             return None
-        score_map = read_score_map(found[rng.integers(len(found))])
+        path = found[rng.integers(len(found))]
+        score_map = read_score_map(path)
         shape = read_pair(*paths)[1].shape
         if score_map.shape != shape:
-            raise UserError(f"score map {found[0]} is {score_map.shape[1]}x{score_map.shape[0]}, "
+            raise UserError(f"score map {path} is {score_map.shape[1]}x{score_map.shape[0]}, "
                             f"its frame {shape[1]}x{shape[0]}; they must be of one size")
         return score_map
 

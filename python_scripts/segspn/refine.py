@@ -48,9 +48,13 @@ class Refiner:
         size = [length + pad for length, pad in zip(shape, self._padding)]
         path = deploy_path(kind)
         description = prototxt.read_net(path)
-        for layer, count in zip(description.layer[:2], (1, objects)):
-            layer.input_param.shape[0].dim[0] = count
-            layer.input_param.shape[0].dim[2:4] = size
+        for layer in description.layer:
+            if layer.type == "Input":
+                layer.input_param.shape[0].dim[2:4] = size
+            if layer.name == "coarse":
+                layer.input_param.shape[0].dim[0] = objects
+            if layer.type == "Tile":
+                layer.tile_param.tiles = objects
         self._net = prototxt.build(caffe.Net, description, caffe.TEST, what=f"net {path}")
         report = weights.load(self._net, weights_path, blobs)
         if report.filler:
