@@ -59,13 +59,14 @@ def run():
 
 @pytest.fixture
 def project(tmp_path, run):
-    """A copy of the scripts and nets: what they write to models, results and ResNetF stays in it.
+    """A copy of the scripts and nets: what they write stays in it.
 
     Has `root`, its folder, and `run`, which runs its scripts as a user does.
     """
     root = tmp_path / "project"
     shutil.copytree(SCRIPTS, root / "python_scripts")
-    for path in [*files.ROOT.glob("ResNetF/*.py"), *files.ROOT.glob("ResNetF/*/deploy*.prototxt")]:
+    for path in [*files.ROOT.glob("ResNetF/*.py"), *files.ROOT.glob("ResNetF/*/deploy*.prototxt"),
+                 *files.ROOT.glob("spn/*.py"), *files.ROOT.glob("spn/*/deploy*.prototxt")]:
         copy = root / path.relative_to(files.ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, copy)

@@ -12,7 +12,6 @@ from segspn import files
 
 sys.path.insert(0, str(files.ROOT / "tools"))
 import benchmark  # noqa: E402
-
 import benchmark_parts  # noqa: E402
 
 

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import draw_frame, names_in
+from refinements import passing_weights
 
 from segspn import davis, files
 
@@ -57,9 +58,12 @@ def test_from_annotation_to_labels(video, project):
     for k in (1, 2):
         solver = f"../ResNetF/testnet_per_obj/toys/solver_{k}.prototxt"
         inferred = project.run(*following(project.run(solve, weights, solver)))
-    segmented = project.run(*following(inferred))
+    passing_weights(project.root / "spn/refine_small.caffemodel")
+    refined = project.run(*following(inferred))
+    assert refined.returncode == 0 and "6 frames done" in refined.stdout, refined.stderr
+    segmented = project.run(*following(refined))
     assert segmented.returncode == 0 and "6 frames done" in segmented.stdout, segmented.stderr
-    again = project.run(*following(inferred))
+    again = project.run(*following(refined))
     assert "0 frames done, 6 were there" in again.stdout
 
     results = project.root / "results"

@@ -40,7 +40,12 @@ def parse_arguments():
     parser.add_argument("--exclude", nargs="+", default=[], help="sequences to leave out")
     parser.add_argument("--iterations", type=int, default=nets.REFINE_SMALL.solver["max_iter"],
                         help="of the training (%(default)s)")
-    return parser.parse_args()
+    parser.add_argument("--restart", action="store_true",
+                        help="delete the snapshots of an earlier training")
+    args = parser.parse_args()
+    if args.iterations < 1:
+        raise UserError(f"--iterations must be at least 1, not {args.iterations}")
+    return args
 
 
 @script
@@ -54,7 +59,8 @@ def main():
                            "--iterations", str(args.iterations),
                            *(["--exclude", *args.exclude] if args.exclude else [])]),
             ("training", ["solve.py", nets.REFINE_SMALL.weights,
-                          "../spn/refine_small/solver.prototxt", "--resume"])):
+                          "../spn/refine_small/solver.prototxt",
+                          "--restart" if args.restart else "--resume"])):
         steps.run(what, command, "the same command")
 
 

@@ -190,8 +190,8 @@ class RefinementCrops:
 
     def next_command(self, model):
         """The command line that uses a model trained on this."""
-        return (cli.command("refine_spn.py") + " <iter> <class> --weights "
-                + files.from_scripts(model))
+        return cli.command("refine_spn.py", "--weights",
+                           files.from_scripts(model)) + " <iter> <class>"
 
 
 @lru_cache(FRAMES_IN_MEMORY)

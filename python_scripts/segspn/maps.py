@@ -4,14 +4,15 @@ from segspn import files
 from segspn.errors import UserError
 
 
-def read_score_map(folder, frame, k, shape):
+def read_score_map(folder, frame, k, shape, maker="infer_test_perobj.py"):
     """uint8, H x W: <frame>_<k>.png, the score of object k, 0 to 255.
 
-    Raises UserError where it is missing, not 8-bit grey, or not of `shape`.
+    maker: the script that makes it, for the error message.  Raises UserError
+    where it is missing, not 8-bit grey, or not of `shape`.
     """
     path = folder / f"{frame}_{k}.png"
     if not path.is_file():
-        raise UserError(f"score map {path} is missing; make it with infer_test_perobj.py")
+        raise UserError(f"score map {path} is missing; make it with {maker}")
     return of_shape(files.read_plane(path, "score map"), shape, path)
 
 
