@@ -104,14 +104,14 @@ SPN_INLINE Three<Dtype> Normalize(const Three<Dtype>& g) {
 }
 
 // The gradient with respect to the gates of the blob, from `d`, that with
-// respect to the normalized ones.  Where all three gates of ABS_SUM are 0, the
-// gradient is taken as 0.
+// respect to the normalized ones.  Where all three gates of ABS_SUM are 0, or so
+// small that the reciprocal of their sum is no number, it is taken as 0.
 template <Normalization kind, typename Dtype>
 SPN_INLINE Three<Dtype> NormalizeAdjoint(const Three<Dtype>& g,
                                          const Three<Dtype>& d) {
   if (kind == ABS_SUM) {
     const Dtype sum = Abs(g.v[0]) + Abs(g.v[1]) + Abs(g.v[2]);
-    const Dtype inverse = sum > 0 ? 1 / sum : Dtype(0);
+    const Dtype inverse = sum > Dtype(1e-37) ? 1 / sum : Dtype(0);
     const Dtype mean = (d.v[0] * g.v[0] + d.v[1] * g.v[1] + d.v[2] * g.v[2])
         * inverse;
     Three<Dtype> result;

@@ -1,24 +1,27 @@
 """Writes the refinement nets, and the solver that trains one on images with masks.
 
 Sources are folders in DAVIS layout (every frame that has an annotation is taken),
-or image lists in one, as data/DAVIS/ImageSets/2017/train.txt.
+or image lists in one, as data/DAVIS/ImageSets/2017/train.txt.  With --video the
+training is one that fine-tunes the generic weights on a video's first frame.
 
 Example:
     python spn/nets.py data/DAVIS data/synthetic --exclude dog bear tennis
     python spn/nets.py data/DAVIS/ImageSets/2017/train.txt --net refine_vgg
+    python spn/nets.py data/DAVIS --video lions --iterations 200 --base-lr 1e-4
 """
 
 from pathlib import Path
 
-from ResNetF.write_prototxts import write
+from ResNetF.write_prototxts import solver_changes, write
 from segspn import cli, crops, files
-from segspn.errors import UserError, script
+from segspn.errors import script
 from segspn.files import from_scripts
 from spn import nets
 
 FOLDER = files.ROOT / "spn"
 HEADER = "# Written by spn/nets.py, which is the place to change it.\n"
 CROP = (128, 128)
+GENERIC = "../spn/{}.caffemodel"  # trained weights, that fine-tuning starts from
 
 
 def deploy_path(net):
@@ -27,27 +30,13 @@ def deploy_path(net):
 
 def write_training(net, parameters, changes):
     """The train prototxt of a net and its solver.  Returns the solver's path."""
-    folder = FOLDER / net.name
+    video = parameters["video"]
+    folder = FOLDER / net.name / video
+    prefix = f"../models/{video}/{video}_spn" if video else f"../models/spn/{net.name}"
     write(folder / "train.prototxt", nets.train(net, **parameters), HEADER)
     write(folder / "solver.prototxt", nets.solver(
-        net, from_scripts(folder / "train.prototxt"), f"../models/spn/{net.name}", **changes),
-        HEADER)
+        net, from_scripts(folder / "train.prototxt"), prefix, **changes), HEADER)
     return folder / "solver.prototxt"
-
-
-def solver_changes(args, net):
-    """The fields of the solver that the command line sets."""
-    changes = {}
-    if args.iterations is not None:
-        if args.iterations < 1:
-            raise UserError(f"--iterations must be at least 1, not {args.iterations}")
-        changes = {"max_iter": args.iterations,
-                   "snapshot": min(args.iterations, net.solver["snapshot"])}
-    if args.base_lr is not None:
-        if not 0 < args.base_lr < 1:
-            raise UserError(f"--base-lr must be between 0 and 1, not {args.base_lr:g}")
-        changes["base_lr"] = args.base_lr
-    return changes
 
 
 def parameters_of(args, net):
@@ -55,6 +44,7 @@ def parameters_of(args, net):
     parameters = {
         "sources": tuple(from_scripts(Path(source).expanduser()) for source in args.sources),
         "exclude": tuple(args.exclude), "coarse": tuple(map(from_scripts, args.coarse)),
+        "video": files.checked_name(args.video, "video") if args.video else "",
         "size": CROP, "batch": net.batch if args.batch is None else args.batch, "seed": 0}
     crops.RefinementCrops(repr(parameters))
     return parameters
@@ -67,6 +57,7 @@ def parse_arguments():
     parser.add_argument("--net", choices=list(nets.NETS), default=nets.REFINE_SMALL.name,
                         help="net to train (refine_small)")
     parser.add_argument("--exclude", nargs="+", default=[], help="sequences to leave out")
+    parser.add_argument("--video", help="fine-tune on the first frame of this sequence alone")
     parser.add_argument("--coarse", nargs="+", default=[], type=Path,
                         help="folders of real score maps, <class>/<frame>_<k>.png, to learn from")
     parser.add_argument("--batch", type=int, help="crops an iteration")
@@ -85,7 +76,8 @@ def main():
         net = nets.NETS[args.net]
         path = write_training(net, parameters_of(args, net), solver_changes(args, net))
         print("next, in python_scripts/:",
-              cli.command("solve.py", net.weights, from_scripts(path)))
+              cli.command("solve.py", GENERIC.format(net.name) if args.video else net.weights,
+                          from_scripts(path)))
 
 
 if __name__ == "__main__":

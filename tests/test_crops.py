@@ -303,3 +303,16 @@ def test_layer_gives_the_samples(blobs):
                     source.sample(5, 8))
     finally:
         net.layers[0].close()
+
+
+# -------------------------------------------------------------- one video alone
+
+def test_a_video_s_first_frame_alone(blobs):
+    write_sequence(blobs, "more", frames=2)
+    source = crops.RefinementCrops(param_str(blobs, video="more"))
+    frames = [frame for pairs in source.sources for frame, _ in pairs]
+    assert [(frame.parent.name, frame.stem) for frame in frames] == [("more", "00000")]
+    assert source.next_command(files.MODELS / "more/more_spn_iter_20.caffemodel") == (
+        "python refine_spn.py --weights ../models/more/more_spn_iter_20.caffemodel <iter> more")
+    with pytest.raises(UserError, match="no annotated first frame of other"):
+        crops.RefinementCrops(param_str(blobs, video="other"))

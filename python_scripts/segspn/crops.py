@@ -9,6 +9,7 @@ param_str of the layer, a Python literal (relative paths count from python_scrip
 sources   folders in DAVIS layout (every frame that has an annotation), or image
           lists in one; each source is drawn from equally often
 exclude   sequences that are left out, for testing
+video     the first frame of this sequence alone, for fine-tuning to a video
 coarse    folders of real score maps, <sequence>/<frame>_<object>.png: half of the
           crops take theirs from there where there is one, all others simulate it
 """
@@ -72,7 +73,7 @@ class RefinementCrops:
     is missing or does not fit.
     """
 
-    expected = {"sources": tuple, "exclude": (tuple, ()), "coarse": (tuple, ()),
+    expected = {"sources": tuple, "exclude": (tuple, ()), "coarse": (tuple, ()), "video": (str, ""),
                 "size": (tuple, (128, 128)), "batch": (int, 8), "seed": (int, 0)}
 
     def __init__(self, text):
@@ -85,13 +86,20 @@ class RefinementCrops:
         if self.batch < 1 or not 0 <= self.parameters["seed"] < 2**31:
             raise UserError("param_str: 'batch' must be at least 1, 'seed' from 0 to 2147483647")
         self.check_names()
-        excluded = set(self.parameters["exclude"])
-        self.sources = [[pair for pair in annotated_frames(source)
-                         if pair[0].parent.name not in excluded]
+        self.sources = [[pair for pair in annotated_frames(source) if self.is_wanted(pair[0])]
                         for source in self.parameters["sources"]]
         empty = [s for s, pairs in zip(self.parameters["sources"], self.sources) if not pairs]
         if empty:
-            raise UserError(f"param_str: all of {empty[0]} is excluded")
+            video = self.parameters["video"]
+            raise UserError(f"{empty[0]} has no annotated first frame of {video}" if video
+                            else f"param_str: all of {empty[0]} is excluded")
+
+    def is_wanted(self, frame):
+        """Whether a frame is one to train on."""
+        video, sequence = self.parameters["video"], frame.parent.name
+        if video:
+            return sequence == video and frame.stem == "00000"
+        return sequence not in self.parameters["exclude"]
 
     def check_names(self):
         """Raises UserError where a name is no text, and for a missing folder of score maps."""
@@ -190,8 +198,10 @@ class RefinementCrops:
 
     def next_command(self, model):
         """The command line that uses a model trained on this."""
-        return cli.command("refine_spn.py", "--weights",
-                           files.from_scripts(model)) + " <iter> <class>"
+        options = ["--weights", files.from_scripts(model)]
+        if self.parameters["video"]:
+            return cli.command("refine_spn.py", *options) + f" <iter> {self.parameters['video']}"
+        return cli.command("refine_spn.py", *options) + " <iter> <class>"
 
 
 @lru_cache(FRAMES_IN_MEMORY)
