@@ -58,20 +58,17 @@ struct Three {
   Dtype v[3];
 };
 
-// 1 / (1 + exp(-x)).  In float by a polynomial, which the compiler vectorizes
+// exp(x) for |x| <= 28.  In float by a polynomial, which the compiler vectorizes
 // and the GPU computes to the same bits; relative error below 3e-7.
-SPN_INLINE double Sigmoid(double x) { return 1 / (1 + exp(-x)); }
+SPN_INLINE double BoundedExp(double x) { return exp(x); }
 
-SPN_INLINE float Sigmoid(float x) {
-  const float bounded = x < -87.f ? -87.f : (x > 87.f ? 87.f : x);
-  // exp(-x) = 2^n exp(r), |r| <= ln(2) / 2; adding and taking away 1.5 * 2^23
+SPN_INLINE float BoundedExp(float x) {
+  // exp(x) = 2^n exp(r), |r| <= ln(2) / 2; adding and taking away 1.5 * 2^23
   // rounds to a whole number.
-  const float y = -bounded;
-  const float n = (y * 1.44269504f + 12582912.f) - 12582912.f;
-  const float r = (y - n * 0.693359375f) + n * 2.12194440e-4f;
-  // The terms of exp's series up to r^7 / 7!.
-  float e = 1.f / 5040;
-  e = e * r + 1.f / 720;
+  const float n = (x * 1.44269504f + 12582912.f) - 12582912.f;
+  const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+  // The terms of exp's series up to r^6 / 6!.
+  float e = 1.f / 720;
   e = e * r + 1.f / 120;
   e = e * r + 1.f / 24;
   e = e * r + 1.f / 6;
@@ -81,53 +78,81 @@ SPN_INLINE float Sigmoid(float x) {
   const int bits = (static_cast<int>(n) + 127) << 23;
   float power;
   memcpy(&power, &bits, sizeof(power));
-  return 1.f / (1.f + e * power);
+  return e * power;
+}
+
+// 1 / (1 + exp(-g)) of three gates, by one division.  Beyond 28 a sigmoid is 0
+// or 1 to 1e-12; within, the product of the three denominators is in float's range.
+template <typename Dtype>
+SPN_INLINE Three<Dtype> Sigmoids(const Three<Dtype>& g) {
+  Three<Dtype> d;
+  for (int k = 0; k < 3; ++k) {
+    const Dtype x = g.v[k] < -28 ? Dtype(-28) : (g.v[k] > 28 ? Dtype(28) : g.v[k]);
+    d.v[k] = 1 + BoundedExp(-x);
+  }
+  const Dtype inverse = 1 / (d.v[0] * d.v[1] * d.v[2]);
+  return {{d.v[1] * d.v[2] * inverse, d.v[0] * d.v[2] * inverse,
+           d.v[0] * d.v[1] * inverse}};
 }
 
 SPN_INLINE float Abs(float x) { return fabsf(x); }
 SPN_INLINE double Abs(double x) { return fabs(x); }
 
+// One over the sum of the absolute values; 0 where they are all 0, or so small
+// that it is no number.
+template <typename Dtype>
+SPN_INLINE Dtype InverseAbsSum(const Three<Dtype>& g) {
+  const Dtype sum = Abs(g.v[0]) + Abs(g.v[1]) + Abs(g.v[2]);
+  const bool is_safe = sum > Dtype(1e-37);
+  const Dtype inverse = 1 / (is_safe ? sum : Dtype(1));
+  return is_safe ? inverse : Dtype(0);
+}
+
+// What the sigmoids s are multiplied by in CONVEX: 1 / max(1, s_0 + s_1 + s_2).
+template <typename Dtype>
+SPN_INLINE Dtype InverseConvexSum(const Three<Dtype>& s) {
+  const Dtype sum = s.v[0] + s.v[1] + s.v[2];
+  return 1 / (sum > 1 ? sum : Dtype(1));
+}
+
+template <typename Dtype>
+SPN_INLINE Three<Dtype> Scaled(const Three<Dtype>& g, Dtype factor) {
+  return {{g.v[0] * factor, g.v[1] * factor, g.v[2] * factor}};
+}
+
 // The gates that a scan works with, from the gates of the blob.
 template <Normalization kind, typename Dtype>
 SPN_INLINE Three<Dtype> Normalize(const Three<Dtype>& g) {
   if (kind == ABS_SUM) {
-    const Dtype sum = Abs(g.v[0]) + Abs(g.v[1]) + Abs(g.v[2]);
-    const Dtype safe = sum > 0 ? sum : Dtype(1);
-    return {{g.v[0] / safe, g.v[1] / safe, g.v[2] / safe}};
+    return Scaled(g, InverseAbsSum(g));
   } else if (kind == CONVEX) {
-    const Dtype s0 = Sigmoid(g.v[0]), s1 = Sigmoid(g.v[1]), s2 = Sigmoid(g.v[2]);
-    const Dtype sum = s0 + s1 + s2;
-    const Dtype divisor = sum > 1 ? sum : Dtype(1);
-    return {{s0 / divisor, s1 / divisor, s2 / divisor}};
+    const Three<Dtype> s = Sigmoids(g);
+    return Scaled(s, InverseConvexSum(s));
   }
   return g;
 }
 
 // The gradient with respect to the gates of the blob, from `d`, that with
-// respect to the normalized ones.  Where all three gates of ABS_SUM are 0, or so
-// small that the reciprocal of their sum is no number, it is taken as 0.
+// respect to the normalized ones.  It is taken as 0 where ABS_SUM gives 0.
 template <Normalization kind, typename Dtype>
 SPN_INLINE Three<Dtype> NormalizeAdjoint(const Three<Dtype>& g,
                                          const Three<Dtype>& d) {
+  Three<Dtype> result;
   if (kind == ABS_SUM) {
-    const Dtype sum = Abs(g.v[0]) + Abs(g.v[1]) + Abs(g.v[2]);
-    const Dtype inverse = sum > Dtype(1e-37) ? 1 / sum : Dtype(0);
+    const Dtype inverse = InverseAbsSum(g);
     const Dtype mean = (d.v[0] * g.v[0] + d.v[1] * g.v[1] + d.v[2] * g.v[2])
         * inverse;
-    Three<Dtype> result;
     for (int k = 0; k < 3; ++k) {
       const Dtype sign = g.v[k] > 0 ? Dtype(1) : (g.v[k] < 0 ? Dtype(-1) : Dtype(0));
       result.v[k] = (d.v[k] - sign * mean) * inverse;
     }
     return result;
   } else if (kind == CONVEX) {
-    const Three<Dtype> s = {{Sigmoid(g.v[0]), Sigmoid(g.v[1]), Sigmoid(g.v[2])}};
-    const Dtype sum = s.v[0] + s.v[1] + s.v[2];
-    const bool above = sum > 1;
-    const Dtype inverse = 1 / (above ? sum : Dtype(1));
-    const Dtype product = d.v[0] * s.v[0] + d.v[1] * s.v[1] + d.v[2] * s.v[2];
-    const Dtype mean = above ? product * inverse : Dtype(0);
-    Three<Dtype> result;
+    const Three<Dtype> s = Sigmoids(g);
+    const Dtype inverse = InverseConvexSum(s);
+    const Dtype product = (d.v[0] * s.v[0] + d.v[1] * s.v[1] + d.v[2] * s.v[2])
+        * inverse;
+    const Dtype mean = inverse < 1 ? product : Dtype(0);
     for (int k = 0; k < 3; ++k) {
       result.v[k] = (d.v[k] - mean) * inverse * s.v[k] * (1 - s.v[k]);
     }

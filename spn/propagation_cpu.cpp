@@ -9,10 +9,10 @@
 
 #include "strips.hpp"
 
-// Compiled for AVX2 as well, and chosen when the program starts.  No fused
-// multiply-add: both give the same bits.
+// Compiled for AVX2 and AVX-512 as well, and chosen when the program starts.
+// With -ffp-contract=off (no fused multiply-add) all give the same bits.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define SPN_CLONES __attribute__((target_clones("avx2", "default")))
+#define SPN_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define SPN_CLONES
 #endif
@@ -95,9 +95,12 @@ SPN_CLONES void ForwardPlane(const Scan& scan, const Dtype* x,
   }
   const std::size_t stride = Stride(length), strip = stride * kStrip;
   Dtype* lines = buffer + 4 * strip;  // row 0: the line before the strip
+  const Dtype* const sources[4] = {x, g0, g1, g2};
+  for (int k = 0; k < 4; ++k) {
+    Touch(sources[k], scan.plane());
+  }
   for (int begin = 0; begin < steps; begin += kStrip) {
     const int count = std::min(kStrip, steps - begin);
-    const Dtype* const sources[4] = {x, g0, g1, g2};
     for (int k = 0; k < 4; ++k) {
       Load(scan, sources[k], begin, count, stride, buffer + k * strip);
     }
@@ -207,6 +210,10 @@ SPN_CLONES void BackwardPlane(const Scan& scan, const AdjointLine<Dtype>& plane,
   const Dtype* const sources[5] = {plane.x, plane.g[0], plane.g[1], plane.g[2],
                                    plane.dh};
   Dtype* const targets[4] = {plane.dx, plane.dg[0], plane.dg[1], plane.dg[2]};
+  for (int k = 0; k < 5; ++k) {
+    Touch(sources[k], scan.plane());
+  }
+  Touch(h, scan.plane());
   for (int begin = (steps - 1) / kStrip * kStrip; begin >= 0; begin -= kStrip) {
     const int count = std::min(kStrip, steps - begin);
     for (int k = 0; k < 5; ++k) {

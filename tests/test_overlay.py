@@ -178,6 +178,23 @@ def test_script_writes_video_and_sheet(toy, tmp_path, run):
     assert sheet.shape[1] == 1600 and abs(sheet.shape[0] - 2 * tile - overlay.GAP) <= 2
 
 
+def test_other_labels_stand_on_the_left(toy, tmp_path, run):
+    for index in range(4):
+        davis.write_labels(tmp_path / f"other/toy/{index:05}.png", np.zeros((96, 128), np.uint8))
+    options = ["--beside", tmp_path / "other/toy", "--tiles", 2, "--columns"]
+    result = run(*arguments(toy, tmp_path / "out", *options, 2))
+    assert result.returncode == 0, result.stderr
+    sheet = files.read_image(tmp_path / "out/contact_sheet.png").astype(int)
+    width = (1600 - overlay.GAP) // 2
+    height = width * 96 // 128
+    plain, drawn = draw_frame(0)[0], overlay.tint(*draw_frame(0))
+    for image, tile in ((plain, sheet[:height, :width]), (drawn, sheet[:height, -width:])):
+        expected = davis.resized(image, (height, width))
+        assert np.abs(tile - expected)[:-80].mean() < 6  # the caption is below
+    assert np.abs(sheet[:height, :width] - sheet[:height, -width:]).mean() > 6
+    assert fails_in_one_line(run(*arguments(toy, tmp_path / "out", *options, 3)), "--columns")
+
+
 def test_script_names_what_is_missing_or_unfit(toy, tmp_path, run):
     output = tmp_path / "out"
     result = run(*arguments((tmp_path, toy[1]), output))

@@ -34,6 +34,8 @@ def parse_arguments():
     for name in ("tiles", "columns"):
         if getattr(args, name) < 1:
             raise UserError(f"--{name} must be at least 1, not {getattr(args, name)}")
+    if args.beside and args.columns % 2:
+        raise UserError(f"--columns must be even with --beside, not {args.columns}")
     if not 0.1 <= args.fps <= 1000:
         raise UserError(f"--fps must be from 0.1 to 1000, not {args.fps:g}")
     return args
