@@ -28,7 +28,7 @@ backbone: setup
 prototxts: setup  ## nets and solvers of DAVIS 2017 test-challenge
 	@$(VENV_PYTHON) -m ResNetF.nets test-challenge
 
-train-refine: setup  ## the refinement net anew, from data/DAVIS and synthetic videos (EXCLUDE="dog")
+train-refine: backbone  ## the refinement net anew, from data/DAVIS and synthetic videos (EXCLUDE="dog")
 	@$(VENV_PYTHON) tools/train_refine.py $(if $(EXCLUDE),--exclude $(EXCLUDE))
 
 demo: backbone  ## a real video, segmented from its first frame
@@ -43,6 +43,7 @@ lint: setup  ## ruff
 bench: backbone  ## speed and memory, as ratios in one run
 	@$(VENV_PYTHON) tools/benchmark.py
 	@$(VENV_PYTHON) tools/benchmark_propagation.py
+	@$(VENV_PYTHON) tools/benchmark_regions.py
 
 clean:  ## remove the build and .venv (data, models and results stay)
 	rm -rf build .venv

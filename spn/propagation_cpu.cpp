@@ -53,6 +53,37 @@ void Parallel(int count, std::size_t size, const Work& work) {
   }
 }
 
+// element(i, is it the first, is it the last) for all of a line.  What is left of
+// a line after whole blocks would not be vectorized: with `repeatable`, where
+// computing an element twice does no harm, a last block overlaps with the one
+// before it.
+template <bool repeatable, typename Element>
+SPN_INLINE void ForLine(int length, const Element& element) {
+  const int kBlock = 16;
+  const auto block = [&](int begin) __attribute__((always_inline)) {
+#pragma GCC ivdep
+    for (int i = begin; i < begin + kBlock; ++i) {
+      element(i, false, false);
+    }
+  };
+  const int last = length - 1;
+  element(0, true, last == 0);
+  int i = 1;
+  for (; i + kBlock <= last; i += kBlock) {
+    block(i);
+  }
+  if (repeatable && i < last && last > kBlock) {
+    block(last - kBlock);
+    i = last;
+  }
+  for (; i < last; ++i) {
+    element(i, false, false);
+  }
+  if (last > 0) {
+    element(last, false, true);
+  }
+}
+
 // One line of h.  before: the line before it, NULL at the first step.
 template <Normalization kind, typename Dtype>
 SPN_INLINE void ForwardLine(int length, const Dtype* __restrict__ x,
@@ -70,14 +101,7 @@ SPN_INLINE void ForwardLine(int length, const Dtype* __restrict__ x,
     h[i] = Propagate(x[i], e, first ? Dtype(0) : before[i - 1], before[i],
                      last ? Dtype(0) : before[i + 1]);
   };
-  element(0, true, length == 1);
-#pragma GCC ivdep
-  for (int i = 1; i < length - 1; ++i) {
-    element(i, false, false);
-  }
-  if (length > 1) {
-    element(length - 1, false, true);
-  }
+  ForLine<true>(length, element);
 }
 
 template <Normalization kind, typename Dtype>
@@ -160,14 +184,7 @@ SPN_INLINE void BackwardLine(int length, const AdjointLine<Dtype>& line,
     d1[i] = d.v[1] + (add ? d1[i] : Dtype(0));
     d2[i] = d.v[2] + (add ? d2[i] : Dtype(0));
   };
-  element(0, true, length == 1);
-#pragma GCC ivdep
-  for (int i = 1; i < length - 1; ++i) {
-    element(i, false, false);
-  }
-  if (length > 1) {
-    element(length - 1, false, true);
-  }
+  ForLine<!add>(length, element);
 }
 
 // The line at any step.
