@@ -1,0 +1,64 @@
+"""Evaluates label images by the rules of DAVIS 2017, semi-supervised.
+
+Results are <results>/<sequence>/<frame>.png, indexed PNGs of object ids, as
+segment_instances.py writes them.  Prints J, F and their statistics, and writes
+global_results-<split>.csv, per-sequence_results-<split>.csv and
+per-frame_results-<split>.csv.  The first and the last frame of a sequence do not
+count.  Whatever is missing or does not match is an error.
+
+Example:
+    python tools/evaluate.py --results results/labels --davis data/DAVIS --split val
+"""
+
+from pathlib import Path
+
+from segspn import cli, evaluation, files
+from segspn.errors import script
+
+
+def parse_arguments():
+    parser = cli.parser(__doc__)
+    parser.add_argument("--results", type=Path, required=True,
+                        help="folder of <sequence>/<frame>.png")
+    parser.add_argument("--davis", type=Path, default=cli.DEFAULT_DATA,
+                        help="data set in DAVIS layout (data/DAVIS)")
+    parser.add_argument("--split", required=True,
+                        help="list in ImageSets/2017, and part of the names of the tables")
+    parser.add_argument("--sequences", nargs="+", help="only these, whatever the list has")
+    parser.add_argument("--output", type=Path, help="folder for the tables (that of the results)")
+    parser.add_argument("--void", action="store_true",
+                        help="leave out pixels that are 255 in the annotation; "
+                             "the official evaluation has them as ground")
+    parser.add_argument("--processes", type=int, help="how many to use (all cores)")
+    return parser.parse_args()
+
+
+def table(header, rows):
+    """A Markdown table with aligned columns: rows of a name or figures, with 3 decimals."""
+    rows = [[cell if isinstance(cell, str) else f"{cell:.3f}" for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(header, *rows)]
+    is_name = [header[n] == "Sequence" for n in range(len(header))]
+    rule = [f"{'-' * (width + 1)}{'-' if name else ':'}" for width, name in zip(widths, is_name)]
+    lines = [" | ".join(cell.ljust(width) if name else cell.rjust(width)
+                        for cell, width, name in zip(row, widths, is_name))
+             for row in [header, *rows]]
+    lines = [f"| {line} |" for line in lines]
+    return "\n".join([lines[0], f"|{'|'.join(rule)}|", *lines[1:]])
+
+
+@script
+def main():
+    args = parse_arguments()
+    split = files.checked_name(args.split, "split")
+    sequences = args.sequences or evaluation.listed_sequences(args.davis, split)
+    evaluations = evaluation.evaluate(args.results, args.davis, sequences, args.void,
+                                      args.processes)
+    overall = evaluation.summary(evaluations)
+    print(table(evaluation.COLUMNS, [overall.values()]), end="\n\n")
+    print(table(("Sequence", "J-Mean", "F-Mean"), evaluation.object_rows(evaluations)), end="\n\n")
+    for path in evaluation.write_tables(args.output or args.results, split, evaluations):
+        print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    main()
