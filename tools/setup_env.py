@@ -36,7 +36,8 @@ DEBIAN_PACKAGES = [
     "build-essential", "cmake", "ninja-build", "ccache", "protobuf-compiler", "libprotobuf-dev",
     "libboost-python-dev", "libboost-system-dev", "libboost-thread-dev",
     "libboost-filesystem-dev", "libgoogle-glog-dev", "libgflags-dev", "libhdf5-dev",
-    "libopenblas-dev", "python3-venv"]
+    "libopenblas-dev", "python3-venv",
+    "chromium"]  # which the tests look at the report in
 OLDEST_PYTHON = 11  # 3.11, for the pinned packages
 CUDA_PACKAGES = ["nvidia-cublas<14", "nvidia-curand<11"]
 
