@@ -1,35 +1,65 @@
 """Labels of every frame of a video from its objects' score maps and its foreground.
 
-A pixel gets the object with the greatest score, if that is 100 of 255 or more
-and the pixel lies in the foreground.  Frame 0 is the annotation.  Refined score
-maps (refine_spn.py) and their foreground masks are taken where they are, unless
---coarse is given.  Writes results/labels/<CLASS>/<frame>.png, indexed PNGs with
-the DAVIS palette.
+Of each score map the connected regions are kept that overlap with the object in
+the frame before.  A pixel gets the object with the greatest score left, if that
+is 100 of 255 or more and the pixel lies in the foreground.  An object that is
+lost by that is looked for where it was.  Frame 0 is the annotation.  Writes indexed
+PNGs with the DAVIS palette.
 
-Example:
+Of a video of the pipeline, results/labels/<CLASS>/<frame>.png.  Refined score maps
+(refine_spn.py) and their foreground masks are taken where they are, unless
+--coarse is given:
     python segment_instances.py --class lions --iter 3000
+
+Of any folder of score maps <frame>_<k>.png, k the object's id in the annotation:
+    python segment_instances.py --scores maps --foreground masks \\
+        --annotation 00000.png --output labels
 """
 
 from pathlib import Path
 
 from segspn import cli, davis, files, segmentation
-from segspn.errors import script
+from segspn.errors import UserError, script
 
 
 def parse_arguments():
     parser = cli.parser(__doc__)
-    parser.add_argument("--class", dest="sequence", required=True, help="name of the video")
-    parser.add_argument("--iter", type=int, required=True, help="of the per-object models")
+    parser.add_argument("--class", dest="sequence", help="name of the video")
+    parser.add_argument("--iter", type=int, help="of the per-object models")
     parser.add_argument("--coarse", action="store_true",
                         help="take ResNetF's score maps even where refined ones are")
-    parser.add_argument("--foreground", type=Path,
-                        help="folder of <class>/<frame>.png (results/SPN_<ITER> with refined score "
-                             "maps, else results/ResNetF_fgbg)")
-    parser.add_argument("--output", type=Path, default=files.RESULTS / "labels",
-                        help="folder for <class>/<frame>.png (results/labels)")
+    parser.add_argument("--scores", type=Path, help="folder of <frame>_<k>.png, instead of --class")
+    parser.add_argument("--annotation", type=Path, help="PNG of the first frame, with --scores")
+    foreground = parser.add_mutually_exclusive_group()
+    foreground.add_argument("--foreground", type=Path,
+                            help="folder of <class>/<frame>.png (results/SPN_<ITER> with refined "
+                                 "score maps, else results/ResNetF_fgbg); with --scores, of "
+                                 "<frame>.png")
+    foreground.add_argument("--no-foreground", action="store_true",
+                            help="without foreground masks: all may be foreground")
+    parser.add_argument("--output", type=Path,
+                        help="folder for <class>/<frame>.png (results/labels); with --scores, for "
+                             "<frame>.png")
+    parser.add_argument("--no-filter", action="store_true",
+                        help="take score maps as they are, and look for no lost object")
+    parser.add_argument("--no-recovery", action="store_true", help="look for no lost object")
     parser.add_argument("--force", action="store_true", help="do all frames again")
     cli.add_data(parser)
-    return parser.parse_args()
+    cli.add_thresholds(parser)
+    return checked(parser.parse_args())
+
+
+def checked(args):
+    """`args`, if they are of one form.  Raises UserError."""
+    if args.scores is None:
+        if args.sequence is None or args.iter is None or args.annotation:
+            raise UserError("give --class and --iter, or --scores and --annotation; see --help")
+    elif args.sequence is not None or args.iter is not None or args.coarse:
+        raise UserError("--scores does not go with --class, --iter and --coarse; see --help")
+    elif not (args.annotation and args.output and (args.foreground or args.no_foreground)):
+        raise UserError("--scores needs --annotation, --output, and --foreground or "
+                        "--no-foreground; see --help")
+    return args
 
 
 def score_maps(args):
@@ -44,22 +74,41 @@ def score_maps(args):
     return (refined if is_refined else coarse), foreground
 
 
-@script
-def main():
-    args = parse_arguments()
+def of_pipeline(args):
+    """(folder of the images, what to label) of a video of the pipeline."""
     data = davis.Davis(args.data)
     frames = data.frames(args.sequence)
     data.first_frame(args.sequence)  # checked to be there, and of one size
-    output = args.output / args.sequence
     scores, foreground = score_maps(args)
+    return files.from_scripts(frames[0].parent), {
+        "frames": [path.stem for path in frames], "scores": scores, "foreground": foreground,
+        "annotation": data.annotations / args.sequence / "00000.png",
+        "output": (args.output or files.RESULTS / "labels") / args.sequence}
+
+
+def of_folders(args):
+    """The same of any folder of score maps."""
+    return "<images>", {
+        "frames": segmentation.frames_of(args.scores, args.annotation), "scores": args.scores,
+        "foreground": args.foreground, "annotation": args.annotation, "output": args.output}
+
+
+@script
+def main():
+    args = parse_arguments()
+    thresholds = cli.thresholds(args)
+    images, video = of_folders(args) if args.scores else of_pipeline(args)
+    if args.no_foreground:
+        video["foreground"] = None
     task = segmentation.Segmentation(
-        frames=[path.stem for path in frames], scores=scores, foreground=foreground,
-        annotation=data.annotations / args.sequence / "00000.png", output=output)
+        **video, thresholds=thresholds, filtering=not args.no_filter,
+        recovery=not (args.no_filter or args.no_recovery))
     done = task.run(args.force)
-    print(f"{output}: {done} frames done, {len(frames) - done} were there")
+    print(f"{task.output}: {done} frames done, {len(task.frames) - done} were there")
+    name = args.sequence or task.output.resolve().name
     print("next:", cli.command(
-        "../tools/overlay.py", "--frames", files.from_scripts(frames[0].parent), "--labels",
-        files.from_scripts(output), "--output", f"../results/overlay/{args.sequence}"))
+        "../tools/overlay.py", "--frames", images, "--labels", files.from_scripts(task.output),
+        "--output", f"../results/overlay/{name}"))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """What the command lines of the scripts share."""
 
 import argparse
+import dataclasses
 import shlex
 from pathlib import Path
 
-from segspn import davis, files
+from segspn import davis, files, regions
 from segspn.errors import UserError
 
 DEFAULT_DATA = files.ROOT / "data/DAVIS"
@@ -36,6 +37,21 @@ def add_inference(arguments):
     size.add_argument("--size", help="working size, HEIGHTxWIDTH, as the net was trained at")
     arguments.add_argument("--force", action="store_true",
                            help="do frames again that are done already")
+
+
+def add_thresholds(arguments):
+    """An option for each of regions.Thresholds."""
+    group = arguments.add_argument_group("thresholds of the filter and of the labels")
+    for setting in dataclasses.fields(regions.Thresholds):
+        name = f"--{setting.name.replace('_', '-')}"
+        group.add_argument(name, type=setting.type, default=setting.default, metavar="X",
+                           help=f"{setting.metadata['meaning']} ({setting.default})")
+
+
+def thresholds(args):
+    """The regions.Thresholds of parsed arguments.  Raises UserError."""
+    return regions.Thresholds(**{setting.name: getattr(args, setting.name)
+                                 for setting in dataclasses.fields(regions.Thresholds)})
 
 
 def data_options(data):

@@ -136,10 +136,11 @@ def read_image(path):
     return image
 
 
-def read_plane(path, what):
+def read_plane(path, what, grey=False):
     """uint8, H x W: the indices of an indexed PNG, or the values of a grey one.
 
-    Raises UserError where the file is missing, corrupt, or not 8 bits a pixel.
+    grey: the values of an indexed one as well, whose colours must be grey.  Raises
+    UserError where the file is missing, corrupt, or not 8 bits a pixel.
     """
     data = existing_file(path, what).read_bytes()
     try:
@@ -149,9 +150,20 @@ def read_plane(path, what):
             image.load()
             if image.mode not in ("P", "L", "1"):
                 raise UserError(f"{what} {path} is neither indexed nor 8-bit grey ({image.mode})")
-            return np.array(image).astype(np.uint8)
+            plane = _grey_values(image) if grey else np.array(image).astype(np.uint8)
+            if plane is None:
+                raise UserError(f"{what} {path} is not 8-bit grey ({image.mode})")
+            return plane
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"{what} {path} is corrupt or not an image; replace the file") from error
+
+
+def _grey_values(image):
+    """uint8, H x W, of a Pillow image of 8-bit grey, or of indices of grey colours; else None."""
+    if image.mode == "P":
+        colours = np.array(image.convert("RGB"))
+        return colours[..., 0] if (colours == colours[..., :1]).all() else None
+    return np.array(image) if image.mode == "L" else None
 
 
 def from_scripts(path):

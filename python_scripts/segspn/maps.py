@@ -13,7 +13,7 @@ def read_score_map(folder, frame, k, shape, maker="infer_test_perobj.py"):
     path = folder / f"{frame}_{k}.png"
     if not path.is_file():
         raise UserError(f"score map {path} is missing; make it with {maker}")
-    return of_shape(files.read_plane(path, "score map"), shape, path)
+    return of_shape(files.read_plane(path, "score map", grey=True), shape, path)
 
 
 def read_foreground(folder, frame, shape):

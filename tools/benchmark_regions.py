@@ -1,0 +1,83 @@
+"""Speed of the region filter, arbitration and recovery: frames a second on one core.
+
+Frames of 480 x 854 with three objects: as score maps are, with a false region
+each; noisy, with hundreds of regions; with a region at nearly every pixel; and
+noisy where every object is lost, so that all maps are searched for all objects,
+in vain or not.
+
+Example:
+    python tools/benchmark_regions.py --repeat 5
+"""
+
+import functools
+import statistics
+
+import cv2
+import numpy as np
+
+from benchmark_parts import timed
+from segspn import cli, davis, regions
+from segspn.arbitration import label_frame
+from segspn.errors import UserError, script
+
+OBJECTS = [1, 2, 3]
+
+
+def noise(rng, size, sigma):
+    """Scores, uint8, H x W, above 30 at a third of the pixels; `sigma` is their smoothness, px."""
+    plane = rng.standard_normal(size, np.float32)
+    if sigma:
+        plane = cv2.GaussianBlur(plane, (0, 0), sigma)
+    return np.clip(60 * plane / plane.std(), 0, 255).astype(np.uint8)
+
+
+def disks(size, moved=0):
+    """Labels, uint8, H x W, of three disks beside each other; `moved` to the right, px."""
+    labels = np.zeros(size, np.uint8)
+    for k in OBJECTS:
+        centre = (k * size[1] // 4 + moved, size[0] // 2)
+        cv2.circle(labels, centre, size[0] // 6, k, -1)
+    return labels
+
+
+def plain_maps(size):
+    """A disk an object, with soft borders, and faintly that of the next."""
+    labels = disks(size, moved=size[1] // 100)
+    planes = [255 * (labels == k) + 80 * (labels == k % len(OBJECTS) + 1) for k in OBJECTS]
+    return np.stack([cv2.GaussianBlur(plane.astype(np.uint8), (0, 0), 3) for plane in planes])
+
+
+def cases(size):
+    """(name, score maps, uint8, n x H x W) of each case."""
+    rng = np.random.default_rng(0)
+    plain = plain_maps(size)
+    noisy = np.stack([noise(rng, size, 2) for _ in OBJECTS])
+    finest = np.stack([noise(rng, size, 0) for _ in OBJECTS])
+    near = cv2.GaussianBlur(plain.max(0), (0, 0), 9) > 0
+    return [("plain", plain), ("noisy", np.maximum(plain, noisy)),
+            ("a region at every pixel", np.maximum(plain, finest)),
+            ("noisy, all lost", noisy),
+            ("noisy, all recovered", np.where(near, plain // 16, noisy))]
+
+
+@script
+def main():
+    parser = cli.parser(__doc__)
+    parser.add_argument("--repeat", type=int, default=15, help="timed frames a case (15)")
+    parser.add_argument("--quick", action="store_true", help="small frames: does it run?")
+    args = parser.parse_args()
+    if args.repeat < 1:
+        raise UserError(f"--repeat must be at least 1, not {args.repeat}")
+    size = (48, 86) if args.quick else (davis.HEIGHT, davis.WIDTH)
+    before, foreground = disks(size), np.ones(size, bool)
+    print(f"| labels of {size[0]}x{size[1]}, 3 objects | regions a map | frames/s |")
+    print("|---|---:|---:|")
+    for name, maps in cases(size):
+        count = len(regions.regions_of(maps[0] > regions.Thresholds.region_score).areas)
+        seconds = statistics.median(timed(
+            functools.partial(label_frame, maps, OBJECTS, before, foreground), args.repeat))
+        print(f"| {name} | {count} | {1 / seconds:.1f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""What each stage of the pipeline adds, measured on synthetic videos with exact labels.
+
+Makes two short videos that no training has seen, fine-tunes the thin net on
+their first frames, and evaluates labels as DAVIS does, with one stage more each
+time: coarse score maps, inside the foreground mask, refined by spatial propagation,
+with the region filter, with the recovery of lost objects.  Leaves the table in
+results/quality/table.md.  What was stopped goes on where it was.
+
+Example:
+    python tools/quality.py
+"""
+
+import numpy as np
+
+import steps
+from ResNetF import nets
+from segspn import cli, davis, evaluation, files
+from segspn.errors import UserError, script
+
+DATA = files.ROOT / "data/quality"
+OUTPUT = files.RESULTS / "quality"
+SIZE = (240, 427)
+ITERATIONS = nets.RESNET50_THIN.solver["max_iter"]
+PRETRAINED = nets.RESNET50_THIN.weights
+SCENES = ("--size", "x".join(map(str, SIZE)), "--objects", "2", "--frames", "20", "--seed", "3",
+          "--names", "quality", "--list", "quality")
+# Each stage's folder, its name, and what segment_instances.py is told.
+STAGES = (
+    ("coarse", "coarse score maps", ["--coarse", "--no-foreground", "--no-filter"]),
+    ("foreground", "+ foreground mask", ["--coarse", "--no-filter"]),
+    ("refined", "+ spatial propagation", ["--no-filter"]),
+    ("filtered", "+ region filter", ["--no-recovery"]),
+    ("recovered", "+ recovery", []))
+
+
+def training(sequence, objects):
+    """(what, command line) of the nets of a sequence and of what they infer."""
+    data, size = files.from_scripts(DATA), "x".join(map(str, SIZE))
+    options = cli.inference_options(DATA, size)
+    folder = "../ResNetF/{}/" + sequence
+    model = f"../models/{sequence}/{sequence}_fgbg_iter_{ITERATIONS}.caffemodel"
+    return [
+        ("prototxts", ["../ResNetF/nets.py", data, "--sequences", sequence,
+                       "--backbone", nets.RESNET50_THIN.name, "--size", size]),
+        ("train foreground", ["solve.py", PRETRAINED,
+                              f"{folder.format('testnet_fgbg')}/solver.prototxt", "--resume"]),
+        ("infer foreground", ["infer_test_fgbg.py", model, "../results/ResNetF_fgbg", sequence,
+                              *options]),
+        *(step for k in objects for step in (
+            (f"train object {k}", ["solve.py", PRETRAINED,
+                                   f"{folder.format('testnet_per_obj')}/solver_{k}.prototxt",
+                                   "--resume"]),
+            (f"infer object {k}", ["infer_test_perobj.py", str(ITERATIONS), sequence, str(k),
+                                   *options]))),
+        ("refine", ["refine_spn.py", str(ITERATIONS), sequence, "--data", data])]
+
+
+def labelling(sequence):
+    """(what, command line) of the labels of every stage."""
+    return [(name, ["segment_instances.py", "--class", sequence, "--iter", str(ITERATIONS),
+                    "--data", files.from_scripts(DATA),
+                    "--output", files.from_scripts(OUTPUT / folder), *options])
+            for folder, name, options in STAGES]
+
+
+def table(sequences):
+    """The ablation as a Markdown table, in per cent."""
+    lines = ["| stage | J | F | J&F |", "|---|---:|---:|---:|"]
+    for folder, name, _ in STAGES:
+        figures = evaluation.summary(evaluation.evaluate(OUTPUT / folder, DATA, sequences))
+        cells = [100 * figures[f"{which}-Mean"] for which in ("J", "F", "J&F")]
+        if not np.isfinite(cells).all():
+            raise UserError(f"the figures of {name} are not numbers: {cells}")
+        lines.append(f"| {name} | {' | '.join(f'{cell:.1f}' for cell in cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+@script
+def main():
+    parser = cli.parser(__doc__)
+    parser.add_argument("--sequences", type=int, default=2, help="how many videos (2)")
+    args = parser.parse_args()
+    if not 1 <= args.sequences <= 100:
+        raise UserError(f"--sequences must be from 1 to 100, not {args.sequences}")
+    steps.run("synthetic videos", ["../tools/synthetic.py", files.from_scripts(DATA), *SCENES,
+                                   "--sequences", str(args.sequences)], "make quality")
+    data = davis.Davis(DATA)
+    sequences = data.sequences()
+    for sequence in sequences:
+        for what, command in [*training(sequence, data.first_objects(sequence)),
+                              *labelling(sequence)]:
+            steps.run(f"{sequence}: {what}", command, "make quality")
+    text = table(sequences)
+    files.write_text(OUTPUT / "table.md", text)
+    print(f"\n{text}\nwrote {OUTPUT / 'table.md'}")
+
+
+if __name__ == "__main__":
+    main()
