@@ -5,7 +5,7 @@ SETUP := $(if $(PYTHON),--python "$(PYTHON)") $(if $(CAFFE_SRC),--caffe-src "$(C
 SYSTEM_PYTHON := $(or $(PYTHON),python3)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check check-cuda weights backbone prototxts train-refine demo test lint bench clean
+.PHONY: help setup check check-cuda weights backbone prototxts train-refine demo test lint quality bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -39,6 +39,9 @@ test: backbone  ## unit tests and a small end-to-end run
 
 lint: setup  ## ruff
 	@$(VENV_PYTHON) -m ruff check .
+
+quality: backbone  ## what each stage adds, on synthetic videos with exact labels
+	@$(VENV_PYTHON) tools/quality.py
 
 bench: backbone  ## speed and memory, as ratios in one run
 	@$(VENV_PYTHON) tools/benchmark.py

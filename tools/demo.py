@@ -54,6 +54,17 @@ def pipeline(objects):
     ]
 
 
+def report():
+    """The command line of the report, which shows what all others left."""
+    output = files.from_scripts(OUTPUT)
+    return ["../tools/report.py", "--data", files.from_scripts(DEMO), "--sequences", SEQUENCE,
+            "--labels", f"{output}/refined", "--scores", f"../results/ResNetF_perobj_{ITERATIONS}",
+            "--refined", f"../results/SPN_{ITERATIONS}", "--foreground", "../results/ResNetF_fgbg",
+            "--models", "../models", "--title", "Demo: Big Buck Bunny",
+            "--timings", f"{output}/summary.md", "--commands", f"{output}/commands.txt",
+            "--output", f"{output}/report"]
+
+
 def summary(times):
     """The times as a Markdown table."""
     rows = [f"| {what} | {seconds:.1f} |" for what, seconds in times]
@@ -75,12 +86,18 @@ def main():
     started = time.time()
     times = [("data", steps.run("data", ["../tools/fetch_demo.py"], "make demo"))]
     objects = davis.Davis(DEMO).first_objects(SEQUENCE)
-    times += [(what, steps.run(what, command, "make demo")) for what, command in pipeline(objects)]
+    commands = pipeline(objects)
+    times += [(what, steps.run(what, command, "make demo")) for what, command in commands]
     text = summary(times)
-    print(f"\n{text}")
-    if trained_since(started):  # else the times are those of looking at what was done
+    if trained_since(started) or not (OUTPUT / "summary.md").is_file():
+        # Else the times are those of looking at what was done.
         files.write_text(OUTPUT / "summary.md", text)
-    print(f"look at {OUTPUT / 'overlay.mp4'} and {OUTPUT / 'contact_sheet.png'}")
+    files.write_text(OUTPUT / "commands.txt", "".join(
+        f"# {what}\n{cli.command(*command)}\n" for what, command in commands))
+    steps.run("report", report(), "make demo")
+    print(f"\n{text}")
+    print(f"look at {OUTPUT / 'report/report.html'}, {OUTPUT / 'overlay.mp4'} and "
+          f"{OUTPUT / 'contact_sheet.png'}")
     print("next: segment a video of your own (README, Your own data)")
 
 
