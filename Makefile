@@ -29,7 +29,7 @@ prototxts: setup  ## nets and solvers of DAVIS 2017 test-challenge
 	@$(VENV_PYTHON) -m ResNetF.nets test-challenge
 
 train-refine: backbone  ## the refinement net anew, from data/DAVIS and synthetic videos (EXCLUDE="dog")
-	@$(VENV_PYTHON) tools/train_refine.py $(if $(EXCLUDE),--exclude $(EXCLUDE))
+	@$(VENV_PYTHON) tools/train_refine.py $(if $(EXCLUDE),--exclude $(EXCLUDE)) $(if $(RESTART),--restart)
 
 demo: backbone  ## a real video, segmented from its first frame
 	@$(VENV_PYTHON) tools/demo.py

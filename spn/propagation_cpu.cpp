@@ -1,12 +1,9 @@
 #include "propagation_cpu.hpp"
 
 #include <algorithm>
-#include <atomic>
-#include <cstdlib>
-#include <thread>
 #include <utility>
-#include <vector>
 
+#include "parallel.hpp"
 #include "strips.hpp"
 
 // Compiled for AVX2 and AVX-512 as well, and chosen when the program starts.
@@ -20,38 +17,6 @@
 namespace spn {
 
 namespace {
-
-int Threads() {
-  for (const char* name : {"OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"}) {
-    const char* value = std::getenv(name);
-    if (value && std::atoi(value) > 0) {
-      return std::atoi(value);
-    }
-  }
-  return std::max(1u, std::thread::hardware_concurrency());
-}
-
-// Calls work(i, buffer) for each i below count, on all cores; a core's calls
-// share a buffer of `size` elements.  Threads are made anew each time: it costs
-// some 20 us, and a process may fork in between.
-template <typename Dtype, typename Work>
-void Parallel(int count, std::size_t size, const Work& work) {
-  std::atomic<int> next(0);
-  const auto run = [&]() {
-    std::vector<Dtype> buffer(size);
-    for (int i = next++; i < count; i = next++) {
-      work(i, buffer.data());
-    }
-  };
-  std::vector<std::thread> threads;
-  for (int i = 1; i < std::min(Threads(), count); ++i) {
-    threads.emplace_back(run);
-  }
-  run();
-  for (std::thread& thread : threads) {
-    thread.join();
-  }
-}
 
 // element(i, is it the first, is it the last) for all of a line.  What is left of
 // a line after whole blocks would not be vectorized: with `repeatable`, where

@@ -5,7 +5,7 @@
 
 namespace spn {
 
-// A scan of all planes, on all cores (OMP_NUM_THREADS bounds them): h from x
+// A scan of all planes, on all cores (see parallel.hpp): h from x
 // and the gates.  x and h: num x channels x height x width.
 template <typename Dtype>
 void ForwardCPU(const Scan& scan, const Dtype* x, const Dtype* const gate[3],

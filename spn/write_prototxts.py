@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ResNetF.write_prototxts import solver_changes, write
 from segspn import cli, crops, files
-from segspn.errors import script
+from segspn.errors import UserError, script
 from segspn.files import from_scripts
 from spn import nets
 
@@ -29,9 +29,13 @@ def deploy_path(net):
 
 
 def write_training(net, parameters, changes):
-    """The train prototxt of a net and its solver.  Returns the solver's path."""
+    """The train prototxt of a net and its solver, in a folder that is not tracked.
+
+    Those beside the deploy prototxt made the shipped weights.  Returns the
+    solver's path.
+    """
     video = parameters["video"]
-    folder = FOLDER / net.name / video
+    folder = FOLDER / net.name / (video or "training")
     prefix = f"../models/{video}/{video}_spn" if video else f"../models/spn/{net.name}"
     write(folder / "train.prototxt", nets.train(net, **parameters), HEADER)
     write(folder / "solver.prototxt", nets.solver(
@@ -41,9 +45,14 @@ def write_training(net, parameters, changes):
 
 def parameters_of(args, net):
     """The param_str of the data layer, checked against what is on disk."""
+    generic = files.PYTHON_SCRIPTS / GENERIC.format(net.name)
+    if args.video and not generic.is_file():
+        raise UserError(f"--video fine-tunes {generic}, which does not exist; train {net.name} "
+                        "first, and put its weights there")
     parameters = {
         "sources": tuple(from_scripts(Path(source).expanduser()) for source in args.sources),
-        "exclude": tuple(args.exclude), "coarse": tuple(map(from_scripts, args.coarse)),
+        "exclude": tuple(args.exclude),
+        "coarse": tuple(from_scripts(path.expanduser()) for path in args.coarse),
         "video": files.checked_name(args.video, "video") if args.video else "",
         "size": CROP, "batch": net.batch if args.batch is None else args.batch, "seed": 0}
     crops.RefinementCrops(repr(parameters))

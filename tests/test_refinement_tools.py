@@ -109,7 +109,7 @@ def test_steps_of_a_training(recorded, data_set):
     assert written == ["../spn/nets.py", str(data_set), str(listing), folder,
                        "--iterations", "7", "--exclude", "dog", "bear"]
     assert trained == ["solve.py", nets.REFINE_SMALL.weights,
-                       "../spn/refine_small/solver.prototxt", "--resume"]
+                       "../spn/refine_small/training/solver.prototxt", "--resume"]
     assert crops.annotated_frames(written[1]) == crops.annotated_frames(written[2])
 
 
@@ -136,9 +136,9 @@ def test_training_on_synthetic_videos(project):
     result = project.run("tools/tiny.py", "--iterations", 1)
     assert result.returncode == 0, result.stderr
     for path in ("data/synthetic/JPEGImages/480p/synthetic-0001/00000.jpg",
-                 "spn/refine_small/train.prototxt", "models/spn/refine_small_iter_1.caffemodel"):
+                 "spn/refine_small/training/train.prototxt", "models/spn/refine_small_iter_1.caffemodel"):
         assert (project.root / path).is_file(), path
-    text = (project.root / "spn/refine_small/train.prototxt").read_text()
+    text = (project.root / "spn/refine_small/training/train.prototxt").read_text()
     assert "../data/synthetic" in text
 
 

@@ -1,7 +1,7 @@
 """Trains the small refinement net anew, on the data sets at hand and on synthetic videos.
 
 Makes data/synthetic (120 sequences of 3 frames), writes the training to
-spn/refine_small/, and runs solve.py; a run that was stopped goes on where it was.
+spn/refine_small/training/, and runs solve.py; a run that was stopped goes on where it was.
 The weights go to models/spn/; nothing else is changed.
 
 Example:
@@ -59,7 +59,7 @@ def main():
                            "--iterations", str(args.iterations),
                            *(["--exclude", *args.exclude] if args.exclude else [])]),
             ("training", ["solve.py", nets.REFINE_SMALL.weights,
-                          "../spn/refine_small/solver.prototxt",
+                          "../spn/refine_small/training/solver.prototxt",
                           "--restart" if args.restart else "--resume"])):
         steps.run(what, command, "the same command")
 

@@ -15,13 +15,14 @@ coarse    folders of real score maps, <sequence>/<frame>_<object>.png: half of t
 """
 
 import hashlib
+import shlex
 from functools import lru_cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from segspn import augment, cli, coarse, davis, files
+from segspn import augment, cli, coarse, davis, files, maps
 from segspn.errors import UserError
 from segspn.samples import parse_parameters
 
@@ -32,6 +33,11 @@ MOST_DRAWS = 1000  # of frames without any object, one after the other
 IN_BORDER = 0.85  # share of the crops whose centre is near the object's border
 
 
+def davis_root(path):
+    """The folder in DAVIS layout that a file is in, or None."""
+    return next((p for p in path.parents if (p / "JPEGImages").is_dir()), None)
+
+
 def annotated_frames(source):
     """[(frame, annotation)] of a folder in DAVIS layout, or of a list in one.
 
@@ -39,7 +45,7 @@ def annotated_frames(source):
     """
     path = files.PYTHON_SCRIPTS / source
     if path.is_file():
-        root = next((p for p in path.resolve().parents if (p / "JPEGImages").is_dir()), None)
+        root = davis_root(path.resolve())
         if root is None:
             raise UserError(f"list {path} is in no folder that has JPEGImages")
         return davis.Davis(root).listed(path.resolve())
@@ -183,30 +189,26 @@ class RefinementCrops:
         if not found:
             return None
         path = found[rng.integers(len(found))]
-        score_map = read_score_map(path)
-        shape = read_pair(*paths)[1].shape
-        if score_map.shape != shape:
-            raise UserError(f"score map {path} is {score_map.shape[1]}x{score_map.shape[0]}, "
-                            f"its frame {shape[1]}x{shape[0]}; they must be of one size")
-        return score_map
+        return read_score_map(path.parent, frame.stem, k, read_pair(*paths)[1].shape)
 
     def fingerprint(self):
-        """Bytes that differ where the samples of two runs would (but for the files' content)."""
-        names = [[str(frame), str(annotation)] for pairs in self.sources
-                 for frame, annotation in pairs]
-        return hashlib.sha256(repr((self.parameters, names)).encode()).digest()
+        """Bytes that differ where the samples of two runs would: files count by size and time."""
+        paths = [path for pairs in self.sources for pair in pairs for path in pair]
+        for folder in self.parameters["coarse"]:
+            paths += sorted((files.PYTHON_SCRIPTS / folder).glob("*/*_*.png"))
+        found = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+        return hashlib.sha256(repr((self.parameters, found)).encode()).digest()
 
     def next_command(self, model):
         """The command line that uses a model trained on this."""
-        options = ["--weights", files.from_scripts(model)]
-        if self.parameters["video"]:
-            return cli.command("refine_spn.py", *options) + f" <iter> {self.parameters['video']}"
-        return cli.command("refine_spn.py", *options) + " <iter> <class>"
+        root = davis_root(self.sources[0][0][0])
+        command = cli.command("refine_spn.py", "--weights", files.from_scripts(model),
+                              *cli.data_options(root))
+        video = self.parameters["video"]
+        return f"{command} <iter> {shlex.quote(video) if video else '<class>'}"
 
 
-@lru_cache(FRAMES_IN_MEMORY)
-def read_score_map(path):
-    return files.read_plane(path, "score map")
+read_score_map = lru_cache(FRAMES_IN_MEMORY)(maps.read_score_map)
 
 
 def recoloured(rng, image):
