@@ -195,7 +195,7 @@ def test_fingerprint_and_next_command(blobs):
         assert crops.RefinementCrops(other).fingerprint() != source.fingerprint()
     assert source.next_command(files.MODELS / "spn/refine_small_iter_20.caffemodel") == (
         "python refine_spn.py --weights ../models/spn/refine_small_iter_20.caffemodel "
-        "<iter> <class>")
+        f"--data {blobs} <iter> <class>")
 
 
 # ------------------------------------------------------------ real coarse maps
@@ -313,6 +313,7 @@ def test_a_video_s_first_frame_alone(blobs):
     frames = [frame for pairs in source.sources for frame, _ in pairs]
     assert [(frame.parent.name, frame.stem) for frame in frames] == [("more", "00000")]
     assert source.next_command(files.MODELS / "more/more_spn_iter_20.caffemodel") == (
-        "python refine_spn.py --weights ../models/more/more_spn_iter_20.caffemodel <iter> more")
+        "python refine_spn.py --weights ../models/more/more_spn_iter_20.caffemodel "
+        f"--data {blobs} <iter> more")
     with pytest.raises(UserError, match="no annotated first frame of other"):
         crops.RefinementCrops(param_str(blobs, video="other"))

@@ -132,7 +132,8 @@ def test_train_refine_and_label_by_the_printed_commands(placed, project, video):
     assert (start, solver) == (nets.REFINE_SMALL.weights, "../spn/refine_small/training/solver.prototxt")
     script, *options, iteration, name = following(project.run(script, start, solver))
     assert (iteration, name) == ("<iter>", "<class>")
-    assert options == ["--weights", "../models/spn/refine_small_iter_3.caffemodel"]
+    assert options == ["--weights", "../models/spn/refine_small_iter_3.caffemodel",
+                       "--data", str(video.data)]
     assert [row[0] for row in rows_of(project.root / "models/spn/refine_small_log.csv")] == [
         "iteration", "1", "2", "3"]
     refined = placed.run(script, 5, "toy", *options)
