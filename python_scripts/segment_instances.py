@@ -62,16 +62,18 @@ def checked(args):
     return args
 
 
-def score_maps(args):
-    """The folders of the score maps and of the foreground masks to take."""
+def score_maps(args, frames, objects):
+    """The folders of the score maps and foreground masks to take, and who makes them: a dict."""
     coarse = files.RESULTS / f"ResNetF_perobj_{args.iter}" / args.sequence
     refined = files.RESULTS / f"SPN_{args.iter}" / args.sequence
-    is_refined = refined.is_dir() and not args.coarse
-    if is_refined:
-        segmentation.check_refined(refined, coarse)
-    foreground = (args.foreground / args.sequence if args.foreground
-                  else refined if is_refined else files.RESULTS / "ResNetF_fgbg" / args.sequence)
-    return (refined if is_refined else coarse), foreground
+    given = args.foreground and args.foreground / args.sequence
+    if args.coarse or not refined.is_dir():
+        return {"scores": coarse,
+                "foreground": given or files.RESULTS / "ResNetF_fgbg" / args.sequence}
+    segmentation.check_refined(refined, coarse, frames, objects,
+                               masks=not (given or args.no_foreground))
+    taken = {"scores": refined, "maker": "refine_spn.py", "foreground": given or refined}
+    return taken if given else {**taken, "foreground_maker": "refine_spn.py"}
 
 
 def of_pipeline(args):
@@ -79,9 +81,9 @@ def of_pipeline(args):
     data = davis.Davis(args.data)
     frames = data.frames(args.sequence)
     data.first_frame(args.sequence)  # checked to be there, and of one size
-    scores, foreground = score_maps(args)
     return files.from_scripts(frames[0].parent), {
-        "frames": [path.stem for path in frames], "scores": scores, "foreground": foreground,
+        "frames": [path.stem for path in frames],
+        **score_maps(args, frames, data.first_objects(args.sequence)),
         "annotation": data.annotations / args.sequence / "00000.png",
         "output": (args.output or files.RESULTS / "labels") / args.sequence}
 

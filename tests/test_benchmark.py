@@ -1,4 +1,4 @@
-"""The benchmark runs, and its table is whole; how fast anything is, is not tested."""
+"""The benchmarks run, and their tables are whole; how fast anything is, is not tested."""
 
 import json
 import math
@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from conftest import fails_in_one_line
+from refinements import passing_weights
 
 from ResNetF import nets
 from segspn import files
@@ -13,6 +14,8 @@ from segspn import files
 sys.path.insert(0, str(files.ROOT / "tools"))
 import benchmark  # noqa: E402
 import benchmark_parts  # noqa: E402
+import benchmark_propagation  # noqa: E402
+import benchmark_regions  # noqa: E402
 
 
 def numbers_of(value):
@@ -96,3 +99,47 @@ def test_a_measurement_that_fails_is_named(tmp_path):
     case = benchmark.Case("infer", benchmark.THIN, (64, 72))
     with pytest.raises(benchmark.UserError, match=f"{case} failed: .*DAVIS layout"):
         benchmark.measure_apart(case, tmp_path, 1)
+
+
+def quick(run, name, output, *options):
+    """The text and the numbers that a quick run of a benchmark writes."""
+    result = run(f"tools/{name}.py", "--quick", "--repeat", 1, "--output", output, *options)
+    assert result.returncode == 0, result.stderr
+    assert sorted(path.name for path in output.iterdir()) == [f"{name}.json", f"{name}.md"]
+    text = (output / f"{name}.md").read_text()
+    assert text in result.stdout
+    found = json.loads((output / f"{name}.json").read_text())
+    assert found["machine"]["cpu"] and found["machine"]["cpu"] in text
+    return text, found
+
+
+def test_propagation_of_every_direction_is_measured(run, tmp_path):
+    weights = passing_weights(tmp_path / "passing.caffemodel")
+    text, found = quick(run, "benchmark_propagation", tmp_path / "out", "--weights", weights)
+    cases = {(row["direction"], row["normalization"], row["pass"]) for row in found["layer"]}
+    assert len(cases) == len(found["layer"]) == 4 * 2 * 2
+    assert [row["objects"] for row in found["refinement"]] == list(benchmark_propagation.OBJECTS)
+    for row in found["layer"] + found["refinement"]:
+        assert all(math.isfinite(n) and n > 0 for n in numbers_of(row)), row
+    first = next(cells(line) for line in text.splitlines() if line.startswith("| ABS_SUM"))
+    row = found["layer"][0]
+    assert first[2:] == [f"{1e3 * row['seconds']:.2f}", f"{row['seconds'] / row['copy']:.2f}",
+                         f"{row['numpy'] / row['seconds']:.1f}"]
+    assert fails_in_one_line(run("tools/benchmark_propagation.py", "--weights", tmp_path / "none"),
+                             tmp_path / "none", "does not exist")
+
+
+def test_labels_of_every_case_are_measured(run, tmp_path):
+    text, found = quick(run, "benchmark_regions", tmp_path / "out")
+    assert [row["case"] for row in found["rows"]] == [
+        name for name, _ in benchmark_regions.cases((48, 86))]
+    for row in found["rows"]:
+        assert math.isfinite(row["frames_per_second"]) and row["frames_per_second"] > 0
+    plain, noisy, finest = (row["regions"] for row in found["rows"][:3])
+    assert 0 < plain < noisy < finest
+    lines = [cells(line) for line in text.splitlines() if line.startswith("|")][2:]
+    assert lines == [[row["case"], str(row["regions"]), f"{row['frames_per_second']:.1f}"]
+                     for row in found["rows"]]
+    assert fails_in_one_line(run("tools/benchmark_regions.py", "--repeat", 0, "--output",
+                                 tmp_path / "none"), "--repeat")
+    assert not (tmp_path / "none").exists()

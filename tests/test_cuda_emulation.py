@@ -1,7 +1,7 @@
 """The CUDA kernels on threads of this host, against the layer on the CPU: equal to the bit."""
 
 import ctypes
-import shutil
+import os
 import subprocess
 from pathlib import Path
 
@@ -39,8 +39,6 @@ def compiled(source, output, *flags):
 
 @pytest.fixture(scope="session")
 def kernels(tmp_path_factory):
-    if not shutil.which("g++"):
-        pytest.skip("no g++")
     path = tmp_path_factory.mktemp("emulation") / "emulation.so"
     library = ctypes.CDLL(compiled("emulation.cpp", path, "-O2", "-shared", "-fPIC"))
     library.forward.restype = library.backward.restype = ctypes.c_long
@@ -121,23 +119,28 @@ def test_extreme_gates(kernels):
             np.testing.assert_array_equal(ours, theirs)
 
 
-def has_thread_sanitizer(folder):
-    """Whether a program that does nothing can be watched (not with every kernel)."""
+def thread_sanitizer(folder):
+    """The start of a command line with which a program can be watched.
+
+    With some kernels memory is laid out in a way that the sanitizer cannot have,
+    unless it is told not to do that.  Fails where not even this helps.
+    """
     source, program = folder / "empty.cpp", folder / "empty"
     source.write_text("int main() {}\n")
-    commands = (["g++", "-fsanitize=thread", source, "-o", program], [program])
-    return shutil.which("g++") and not any(
-        subprocess.run(command, capture_output=True).returncode for command in commands)
+    subprocess.run(["g++", "-fsanitize=thread", source, "-o", program], check=True, timeout=120)
+    if not subprocess.run([program], capture_output=True, timeout=60).returncode:
+        return []
+    subprocess.run(["setarch", "-R", program], check=True, timeout=60)
+    return ["setarch", "-R"]
 
 
 @pytest.mark.parametrize("barrier", [True, False])
 def test_barriers_keep_the_threads_apart(barrier, tmp_path):
     """A thread sanitizer finds no race; without __syncthreads() it finds one."""
-    if not has_thread_sanitizer(tmp_path):
-        pytest.skip("no thread sanitizer")
+    start = thread_sanitizer(tmp_path)
     program = compiled("races.cpp", tmp_path / "races", "-O1", "-g", "-fsanitize=thread",
                        *([] if barrier else ["-DWITHOUT_BARRIER"]))
-    result = subprocess.run([program], env={"TSAN_OPTIONS": "halt_on_error=1"}, timeout=100,
-                            capture_output=True, text=True)
+    result = subprocess.run([*start, program], timeout=100, capture_output=True, text=True,
+                            env={**os.environ, "TSAN_OPTIONS": "halt_on_error=1"})
     assert (result.returncode == 0) == barrier, result.stderr
     assert ("data race" in result.stderr) != barrier

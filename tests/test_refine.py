@@ -129,7 +129,8 @@ def placed(video, project):
 def test_train_refine_and_label_by_the_printed_commands(placed, project, video):
     written = project.run("spn/nets.py", video.data, "--batch", 2, "--iterations", 3)
     script, start, solver = following(written)
-    assert (start, solver) == (nets.REFINE_SMALL.weights, "../spn/refine_small/training/solver.prototxt")
+    assert start == nets.REFINE_SMALL.weights
+    assert solver == "../spn/refine_small/training/solver.prototxt"
     script, *options, iteration, name = following(project.run(script, start, solver))
     assert (iteration, name) == ("<iter>", "<class>")
     assert options == ["--weights", "../models/spn/refine_small_iter_3.caffemodel",

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from conftest import fails_in_one_line
 
 from segspn import crops, davis, files, metrics
 from segspn.errors import UserError
@@ -85,6 +86,35 @@ def test_figures_of_chosen_frames(maps, run):
         ["", "52.5", "50.0", "-2.5"]]
 
 
+def test_names_that_are_no_frames_are_passed_over(maps, run, tmp_path):
+    folder = tmp_path / "data/Annotations/480p/toy"
+    (folder / ".part-00001-x.png").write_bytes(b"half a file")
+    expected = table(run(COMPARE, *maps.arguments))
+    assert expected["toy 1"][0] == "2"
+    davis.write_labels(folder / "mask.png", np.full(SIZE, 1, np.uint8))
+    assert table(run(COMPARE, *maps.arguments, "--frames", 1, 2)) == expected
+    assert fails_in_one_line(run(COMPARE, *maps.arguments, "--frames", 9), folder, "none of these")
+
+
+def test_frames_of_void_alone_have_no_object(maps, run, tmp_path):
+    """Grey, 0 and 255: object 1 where a sequence has nothing else, as in DAVIS 2016."""
+    folder = tmp_path / "data/Annotations/480p/toy"
+    files.write_image(folder / "00002.png", maps.one * np.uint8(255))
+    rows = table(run(COMPARE, *maps.arguments))
+    assert [row[0] for row in rows.values()] == ["1", "1", ""]
+    for index in range(3):
+        files.write_image(folder / f"{index:05}.png", maps.one * np.uint8(255))
+    rows = table(run(COMPARE, *maps.arguments))
+    assert list(rows) == ["toy 1", "mean"] and rows["toy 1"][:2] == ["2", "37.5"]
+
+
+def test_annotations_without_objects_end_in_one_line(maps, run, tmp_path):
+    folder = tmp_path / "data/Annotations/480p/toy"
+    for index in (1, 2):
+        davis.write_labels(folder / f"{index:05}.png", maps.void * np.uint8(davis.VOID))
+    assert fails_in_one_line(run(COMPARE, *maps.arguments), folder, "have no object")
+
+
 # ---------------------------------------------------------------- train_refine
 
 @pytest.fixture
@@ -136,7 +166,8 @@ def test_training_on_synthetic_videos(project):
     result = project.run("tools/tiny.py", "--iterations", 1)
     assert result.returncode == 0, result.stderr
     for path in ("data/synthetic/JPEGImages/480p/synthetic-0001/00000.jpg",
-                 "spn/refine_small/training/train.prototxt", "models/spn/refine_small_iter_1.caffemodel"):
+                 "spn/refine_small/training/train.prototxt",
+                 "models/spn/refine_small_iter_1.caffemodel"):
         assert (project.root / path).is_file(), path
     text = (project.root / "spn/refine_small/training/train.prototxt").read_text()
     assert "../data/synthetic" in text

@@ -1,7 +1,6 @@
-"""Which regions of a score map are kept, which lost objects are found, and thresholds."""
+"""Which regions of a score map are kept, and which lost objects are found."""
 
 from collections import Counter
-from dataclasses import astuple
 from fractions import Fraction
 
 import literal_regions as literal
@@ -10,7 +9,6 @@ import pytest
 
 from segspn import regions
 from segspn.arbitration import label_frame
-from segspn.errors import UserError
 
 SIZE = (14, 20)
 
@@ -288,33 +286,3 @@ def test_random_maps_are_labelled_by_the_rules_as_written():
     for what in ("nothing", "gone", "gone after kept", "complete", "complete after kept", "tie",
                  "equal scores", "lost", "recovered from its own map", "from another map"):
         assert seen[what] > 30, (what, seen)
-
-
-# ------------------------------------------------------------------- thresholds
-
-def test_the_published_thresholds():
-    assert astuple(regions.Thresholds()) == (30, 0.01, 0.2, 100, 100, 0.3, 0.2)
-
-
-@pytest.mark.parametrize("name, value, words", [
-    ("region_score", 256, "region-score must be a whole number from 0 to 255, not 256"),
-    ("label_score", -1, "label-score must be a whole number from 0 to 255, not -1"),
-    ("label_score", 99.5, "label-score must be a whole number"),
-    ("region_overlap", float("nan"), "region-overlap must be a number from 0 to 1, not nan"),
-    ("region_share", 1.01, "region-share must be a number from 0 to 1, not 1.01"),
-    ("lost_pixels", -5, "lost-pixels must be a whole number from 0"),
-    ("lost_share", -0.1, "lost-share must be a number from 0 to 1"),
-    ("recovery_overlap", float("inf"), "recovery-overlap must be a number from 0 to 1")])
-def test_bad_thresholds(name, value, words):
-    with pytest.raises(UserError, match=words):
-        regions.Thresholds(**{name: value})
-
-
-def test_ratios_are_compared_exactly():
-    for parts, wholes, threshold, sign in [
-            (1, 100, 0.01, 0), (3, 10, 0.3, 0), (3 * 10**8, 10**9, 0.3, 0),
-            (3 * 10**8 + 1, 10**9, 0.3, 1), (1, 3, 0.3333333333333333, 1),
-            (10**9 // 3, 10**9, 0.3333333333333333, -1), (0, 5, 0, 0), (5, 5, 1, 0),
-            (1, 2**31 - 1, 1e-300, 1)]:
-        assert np.sign(regions._excess(parts, wholes, threshold)) == sign
-        assert np.sign(regions._excess(np.array([parts]), np.array([wholes]), threshold)) == [sign]

@@ -1,93 +1,19 @@
-"""The labels of a video, from score maps on disk; segment_instances.py in both its forms."""
+"""The labels of a video, from score maps on disk."""
 
 import os
-import shlex
 import time
 from collections import Counter
 from dataclasses import replace
-from fractions import Fraction
 
-import cv2
-import literal_regions as literal
 import numpy as np
 import pytest
-from conftest import fails_in_one_line, names_in
+from conftest import names_in
 from PIL import Image
-from refusals import SEGMENT, files_below
+from refusals import files_below
+from score_maps import SIZE, Video
 
 from segspn import davis, files, regions, segmentation
 from segspn.errors import UserError
-
-SIZE = (24, 32)
-LIMITS = {"lost_pixels": 20, "region_share": "0.5"}  # the published ones, but for frames so small
-
-
-class Video:
-    """Score maps and foreground of some frames with objects 1 and 3, on disk.
-
-    Objects move, scores are noisy, and object 3 is faint in frame 2: it is lost there,
-    and recovered.
-    """
-
-    frames = ["00000", "00001", "00002", "00003", "00004"]
-
-    def __init__(self, folder):
-        self.folder, rng = folder, np.random.default_rng(0)
-        self.annotation_path = folder / "first/00000.png"
-        self.annotation = self.drawn(0)
-        self.annotation[0:2, 0:9] = 255
-        davis.write_labels(self.annotation_path, self.annotation)
-        self.scores, self.masks = {}, {}
-        for index, frame in enumerate(self.frames[1:], 1):
-            self.masks[frame] = rng.random(SIZE) < 0.9
-            files.write_image(self.mask(frame), self.masks[frame].astype(np.uint8) * 255)
-            for k in (1, 3):
-                noise = rng.integers(0, 200, SIZE) * (rng.random(SIZE) < 0.2)
-                strength = 60 if (index, k) == (2, 3) else 180
-                scores = np.maximum(strength * (self.drawn(index) == k), noise)
-                self.scores[frame, k] = scores.astype(np.uint8)
-                files.write_image(self.path(frame, k), self.scores[frame, k])
-        self.output = folder / "labels"
-        self.task = segmentation.Segmentation(
-            frames=self.frames, scores=folder / "scores", foreground=folder / "fgbg",
-            annotation=self.annotation_path, output=self.output,
-            thresholds=regions.Thresholds(lost_pixels=20, region_share=0.5))
-
-    @staticmethod
-    def drawn(index):
-        labels = np.zeros(SIZE, np.uint8)
-        labels[3 + index:12 + index, 4:13] = 1
-        labels[8:18, 18 + index:26 + index] = 3
-        return labels
-
-    def path(self, frame, k):
-        return self.folder / f"scores/{frame}_{k}.png"
-
-    def mask(self, frame):
-        return self.folder / f"fgbg/{frame}.png"
-
-    def expected(self, limits=LIMITS, masks=True, seen=None, **steps):
-        """Labels of all frames, by the rules as they are written."""
-        limits = {name: Fraction(value) for name, value in limits.items()}
-        labels = [np.where(self.annotation == 255, 0, self.annotation)]
-        for frame in self.frames[1:]:
-            inside = self.masks[frame] if masks else np.ones(SIZE, bool)
-            labels.append(np.array(literal.label_frame(
-                [self.scores[frame, k] for k in (1, 3)], [1, 3], labels[-1], inside, limits,
-                seen=seen, **steps)))
-        return labels
-
-    def labels(self, output=None):
-        return [davis.read_annotation((output or self.output) / f"{f}.png") for f in self.frames]
-
-    def contents(self, output=None):
-        """{name: bytes} of the labels."""
-        return {name: ((output or self.output) / name).read_bytes()
-                for name in names_in(output or self.output)}
-
-    def times(self):
-        return {name.removesuffix(".png"): (self.output / name).stat().st_mtime_ns
-                for name in names_in(self.output)}
 
 
 @pytest.fixture
@@ -259,107 +185,3 @@ def test_folders_and_annotations_that_are_not_there(video):
         segmentation.frames_of(video.folder / "nosuch", video.annotation_path)
     with pytest.raises(UserError, match="annotation .*nosuch.png does not exist"):
         segmentation.frames_of(video.task.scores, video.folder / "nosuch.png")
-
-
-# ------------------------------------------------------------------ the script
-
-@pytest.fixture
-def segment(video, run):
-    """Runs segment_instances.py on the folders of a video."""
-    def segmented(*options, foreground=("--foreground", video.folder / "fgbg")):
-        return run(SEGMENT, "--scores", video.folder / "scores", *foreground,
-                   "--annotation", video.annotation_path, "--output", video.output, *options)
-    return segmented
-
-
-def test_script_on_any_folder_of_maps(video, segment):
-    options = ("--lost-pixels", 20, "--region-share", 0.5)
-    result = segment(*options)
-    assert result.returncode == 0 and "5 frames done, 0 were there" in result.stdout, result.stderr
-    np.testing.assert_array_equal(video.labels(), video.expected())
-    command = shlex.split(result.stdout.splitlines()[-1])
-    assert command[:3] == ["next:", "python", "../tools/overlay.py"]
-    assert command[command.index("--labels") + 1] == str(video.output)
-    assert "0 frames done, 5 were there" in segment(*options).stdout
-    assert "5 frames done" in segment(*options, "--force").stdout
-    (video.output / "00003.png").unlink()
-    assert "2 frames done, 3 were there" in segment(*options).stdout
-    np.testing.assert_array_equal(video.labels(), video.expected())
-
-
-def test_script_without_filter_recovery_and_foreground(video, segment):
-    for options, steps in ((("--no-filter",), {"filtering": False, "recovery": False}),
-                           (("--no-recovery",), {"recovery": False})):
-        result = segment(*options, foreground=["--no-foreground"])
-        assert "5 frames done" in result.stdout, result.stderr
-        np.testing.assert_array_equal(
-            video.labels(), video.expected(limits={}, masks=False, **steps))
-
-
-def test_script_on_the_pipeline_s_folders(refused):
-    """A stray region of a score map is filtered away, or not."""
-    refused.write_maps()
-    stray = np.zeros((96, 128), np.uint8)
-    stray[2:8, 2:8] = 255
-    path = refused.scores / "00002_1.png"
-    files.write_image(path, np.maximum(stray, files.read_plane(path, "map")))
-    mask = refused.result / "toy/00002.png"
-    files.write_image(mask, np.maximum(stray, files.read_plane(mask, "mask")))
-    for options, has_stray in ((), False), (("--no-filter",), True):
-        result = refused.run(SEGMENT, "--class", "toy", "--iter", 5, "--foreground", refused.result,
-                             "--data", refused.data, *options)
-        assert result.returncode == 0 and "4 frames done" in result.stdout, result.stderr
-        for index in range(4):
-            found = davis.read_annotation(refused.root / f"results/labels/toy/{index:05}.png")
-            truth = davis.read_annotation(refused.annotation.parent / f"{index:05}.png")
-            if index == 2 and has_stray:
-                truth[stray > 0] = 1
-            np.testing.assert_array_equal(found, truth)
-
-
-@pytest.mark.parametrize("damage, words", [
-    (lambda path: path.unlink(), ["is missing"]),
-    (lambda path: cv2.imwrite(str(path), np.zeros((24, 30), np.uint8)), ["30x24", "32x24"]),
-    (lambda path: cv2.imwrite(str(path), np.zeros(SIZE, np.uint16)), ["8-bit grey (I;16)"]),
-    (lambda path: cv2.imwrite(str(path), np.zeros((*SIZE, 3), np.uint8)), ["8-bit grey (RGB)"]),
-    (lambda path: davis.write_labels(path, np.ones(SIZE, np.uint8)), ["not 8-bit grey (P)"]),
-    (lambda path: path.write_bytes(path.read_bytes()[:-30]), ["corrupt"])],
-    ids=["missing", "another size", "16 bits", "coloured", "coloured indices", "cut"])
-def test_bad_maps_end_in_one_line(video, segment, damage, words):
-    damage(video.path("00002", 3))
-    assert fails_in_one_line(segment(), "00002_3.png", *words)
-    assert names_in(video.output) == ["00000.png", "00001.png"]
-    assert not [path for path in video.output.iterdir() if path.name.startswith(".part")]
-
-
-@pytest.mark.parametrize("options, words", [
-    (["--region-share", "1.5"], ["region-share must be a number from 0 to 1, not 1.5"]),
-    (["--lost-share=nan"], ["lost-share must be a number from 0 to 1, not nan"]),
-    (["--label-score", "300"], ["label-score must be a whole number from 0 to 255, not 300"]),
-    (["--lost-pixels=-1"], ["lost-pixels must be a whole number from 0"]),
-    (["--region-score", "3.5"], ["--region-score", "3.5"]),
-    (["--region-overlap", "x"], ["--region-overlap", "'x'"]),
-    (["--recovery-overlap"], ["--recovery-overlap", "expected one argument"]),
-    (["--class", "toy"], ["--scores does not go with --class"]),
-    (["--coarse"], ["--scores does not go with", "--coarse"]),
-    (["--no-foreground"], ["--no-foreground", "not allowed with", "--foreground"]),
-    (["--annotation", "nosuch.png"], ["nosuch.png does not exist"])])
-def test_bad_options_end_in_one_line(video, segment, options, words):
-    assert fails_in_one_line(segment(*options), *words)
-    assert not video.output.exists()
-
-
-def test_options_that_are_missing_end_in_one_line(run, video):
-    for options in ((), ("--class", "toy"), ("--iter", 5), ("--annotation", "x.png")):
-        assert fails_in_one_line(run(SEGMENT, *options), "--class and --iter", "--scores")
-    scores = ("--scores", video.task.scores, "--annotation", video.annotation_path)
-    for options in (scores, scores[:2], (*scores, "--no-foreground"), (*scores, "--output", "x")):
-        assert fails_in_one_line(run(SEGMENT, *options), "--scores needs --annotation")
-
-
-def test_benchmark_of_regions_runs(run):
-    result = run("tools/benchmark_regions.py", "--quick", "--repeat", 1)
-    assert result.returncode == 0, result.stderr
-    rows = [line.strip("| ").split(" | ") for line in result.stdout.splitlines()[2:]]
-    assert len(rows) == 5 and all(float(speed) > 0 for *_, speed in rows)
-    assert fails_in_one_line(run("tools/benchmark_regions.py", "--repeat", 0), "--repeat")

@@ -10,13 +10,16 @@ Example:
 """
 
 import functools
+import json
 import statistics
+from pathlib import Path
 
 import cv2
 import numpy as np
 
+import benchmark
 from benchmark_parts import timed
-from segspn import cli, davis, regions
+from segspn import cli, davis, files, regions
 from segspn.arbitration import label_frame
 from segspn.errors import UserError, script
 
@@ -60,23 +63,45 @@ def cases(size):
             ("noisy, all recovered", np.where(near, plain // 16, noisy))]
 
 
+def rows(size, repeat):
+    """A row a case, as it is measured: its name, regions of its first map, frames a second."""
+    before, foreground = disks(size), np.ones(size, bool)
+    for name, maps in cases(size):
+        count = len(regions.regions_of(maps[0] > regions.Thresholds.region_score).areas)
+        seconds = statistics.median(timed(
+            functools.partial(label_frame, maps, OBJECTS, before, foreground), repeat))
+        yield {"case": name, "regions": count, "frames_per_second": 1 / seconds}
+
+
+def table(measured, size):
+    """The rows as a Markdown table."""
+    lines = [f"| labels of {size[0]}x{size[1]}, 3 objects | regions a map | frames/s |",
+             "|---|---:|---:|"]
+    lines += [f"| {row['case']} | {row['regions']} | {row['frames_per_second']:.1f} |"
+              for row in measured]
+    return "\n".join(lines)
+
+
 @script
 def main():
     parser = cli.parser(__doc__)
     parser.add_argument("--repeat", type=int, default=15, help="timed frames a case (15)")
     parser.add_argument("--quick", action="store_true", help="small frames: does it run?")
+    parser.add_argument("--output", type=Path, default=files.RESULTS,
+                        help="folder of benchmark_regions.md and .json (results)")
     args = parser.parse_args()
     if args.repeat < 1:
         raise UserError(f"--repeat must be at least 1, not {args.repeat}")
+    about = benchmark.machine()
     size = (48, 86) if args.quick else (davis.HEIGHT, davis.WIDTH)
-    before, foreground = disks(size), np.ones(size, bool)
-    print(f"| labels of {size[0]}x{size[1]}, 3 objects | regions a map | frames/s |")
-    print("|---|---:|---:|")
-    for name, maps in cases(size):
-        count = len(regions.regions_of(maps[0] > regions.Thresholds.region_score).areas)
-        seconds = statistics.median(timed(
-            functools.partial(label_frame, maps, OBJECTS, before, foreground), args.repeat))
-        print(f"| {name} | {count} | {1 / seconds:.1f} |", flush=True)
+    measured = list(rows(size, args.repeat))
+    text = (f"{table(measured, size)}\n\nOn one core. Medians of {args.repeat} after a warm-up. "
+            f"{about['cpu']}, {about['cores']} cores; load average before the run: "
+            f"{about['load_before']:.2f}.\n")
+    files.write_text(args.output / "benchmark_regions.json", json.dumps(
+        {"machine": about, "size": list(size), "rows": measured}, indent=1) + "\n")
+    files.write_text(args.output / "benchmark_regions.md", text)
+    print(text)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 Example:
     python tools/check_cuda.py
 
-Ends well, with one line, where there is no nvcc.
+Compiles other files instead if they are named.  Ends well, with one line, where
+there is no nvcc.
 """
 
 import json
@@ -19,6 +20,10 @@ from pathlib import Path
 import setup_env
 
 ARCHITECTURES = (75, 80, 86, 89, 90, 120)  # those of them that nvcc knows, and PTX of the last
+# As tools/caffe/CMakeLists.txt has them compiled; the release flags are CMake's own.
+CUDA_STANDARD = 17
+SPN_OPTIONS = ["-fmad=false"]
+RELEASE_OPTIONS = ["-O3", "-DNDEBUG", "-Xcompiler=-fPIC"]
 # What Caffe's headers, not our code, want of cuBLAS and cuRAND; the packages take 444 MB.
 STAND_INS = {
     "cublas_v2.h": "typedef struct cublasContext* cublasHandle_t;\n"
@@ -33,7 +38,11 @@ class CheckError(Exception):
 
 def output(*command):
     """What a command prints.  Raises CheckError with what it complains of."""
-    result = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    try:
+        result = subprocess.run(list(map(str, command)), capture_output=True, text=True,
+                                errors="replace")
+    except FileNotFoundError as error:
+        raise CheckError(f"there is no {command[0]} on the PATH: make setup") from error
     if result.returncode:
         raise CheckError(f"failed: {shlex.join(map(str, command))}\n{result.stdout}{result.stderr}")
     return result.stdout + result.stderr
@@ -51,6 +60,8 @@ def architecture_flags():
 
 def caffe_flags():
     """Definitions and folders of headers with which the module in .venv was compiled."""
+    if not any(setup_env.VENV.glob("lib/python3*/site-packages")):
+        raise CheckError(f"{setup_env.VENV} is missing: make setup")
     builds = [build for mode in ("cuda", "cpu")
               if (build := setup_env.BUILD / "caffe" / mode / "build.ninja").is_file()]
     if not builds:
@@ -83,14 +94,16 @@ def cuda_flags(folder):
     return flags
 
 
-def check(folder):
+def check(folder, sources):
+    """Compiles the files.  Raises CheckError where one of them does not compile."""
     flags, architectures = architecture_flags()
-    flags += ["-std=c++17", "-O2", *caffe_flags(), *cuda_flags(folder)]
-    for source in sorted((setup_env.ROOT / "spn").glob("*.cu")):
+    flags += [f"-std=c++{CUDA_STANDARD}", *RELEASE_OPTIONS, *SPN_OPTIONS, *caffe_flags(),
+              *cuda_flags(folder)]
+    for source in sources:
         start = time.monotonic()
         said = output("nvcc", *flags, "-c", source, "-o", folder / "object.o")
-        print(f"check-cuda: spn/{source.name} compiles ({time.monotonic() - start:.0f} s)",
-              flush=True)
+        print(f"check-cuda: {source.parent.name}/{source.name} compiles "
+              f"({time.monotonic() - start:.0f} s)", flush=True)
         if said:
             print(said)
     print(f"check-cuda: for sm_{', sm_'.join(map(str, architectures))} and PTX; "
@@ -99,14 +112,18 @@ def check(folder):
 
 def main():
     if not shutil.which("nvcc"):
-        print("check-cuda: NOT CHECKED: there is no nvcc (the CUDA toolkit's compiler) on the PATH")
+        print("check-cuda: NOT CHECKED: there is no nvcc (the CUDA toolkit's compiler) on the PATH",
+              file=sys.stderr)
         return
+    sources = [Path(name).resolve() for name in sys.argv[1:]]
     with tempfile.TemporaryDirectory() as folder:
-        check(Path(folder))
+        check(Path(folder), sources or sorted((setup_env.ROOT / "spn").glob("*.cu")))
 
 
 if __name__ == "__main__":
     try:
         main()
-    except CheckError as error:
+    except (CheckError, OSError, ValueError) as error:
         sys.exit(f"check-cuda: {error}")
+    except KeyboardInterrupt:
+        sys.exit("check-cuda: interrupted")

@@ -44,17 +44,23 @@ def measure(folder, frame, annotation, k):
 
 def figures(args, annotations, sequence):
     """{object: array, frames x 4: J and F of coarse, J and F of refined}."""
-    paths = [path for path in sorted((annotations / sequence).glob("*.png"))
-             if (int(path.stem) in args.frames if args.frames else path.stem != "00000")]
+    there = [path for path in sorted((annotations / sequence).glob("*.png"))
+             if not files.is_hidden(path)]
+    chosen = {f"{number:05}" for number in args.frames or ()}
+    paths = [path for path in there
+             if (path.stem in chosen if args.frames else path.stem != "00000")]
     if not paths:
         raise UserError(f"{annotations / sequence} has none of these frames")
-    values = {}
+    are_masks, values = davis.are_masks(there), {}
     for path in tqdm(paths, unit="frame", dynamic_ncols=True, desc=sequence, leave=False):
-        annotation = davis.read_annotation(path)
+        annotation = davis.read_ids(path, are_masks)
         for k in davis.objects_of(annotation):
             row = [value for folder in (args.coarse, args.refined)
                    for value in measure(folder / sequence, path.stem, annotation, k)]
             values.setdefault(k, []).append(row)
+    if not values:
+        raise UserError(f"the annotations of these frames in {annotations / sequence} "
+                        "have no object (no id above 0)")
     return {k: np.array(rows) for k, rows in values.items()}
 
 

@@ -4,7 +4,7 @@ A player of the frames with their layers (foreground, score maps, labels, ground
 truth, errors), J and F over time, the loss of the trainings, figures and timings.
 Each folder has a folder a sequence, as the scripts write them; what is not given,
 or not there, the page does not offer.  Without ground truth of more than the
-first frame there are no J and F.
+first frame there are no J and F; they are those of evaluate.py (without --void).
 
 --timings is JSON {step: seconds} or a Markdown table (results/demo/summary.md),
 --commands a text with a command a line, or JSON {what: command}.

@@ -46,6 +46,24 @@ def read_annotation(path):
     return ids
 
 
+def are_masks(paths, ids=None):
+    """Whether the annotations of a sequence are masks, as those of DAVIS 2016: object 1 at 255.
+
+    paths: all of its annotations; ids: what occurs in them, read from them where None.
+    They are where nothing but 0 and 255 occurs, and a grey file has 255; in a
+    sequence with other ids, a frame of 255 alone is void.
+    """
+    paths = list(paths)
+    ids = ids or (k for path in paths for k in np.unique(files.read_plane(path, "annotation")))
+    return all(k in (0, VOID) for k in ids) and any(objects_of(read_annotation(path))
+                                                    for path in paths)
+
+
+def read_ids(path, is_mask):
+    """Object ids of an annotation, uint8, H x W.  is_mask: are_masks() of its sequence."""
+    return read_annotation(path) if is_mask else files.read_plane(path, "annotation")
+
+
 def write_labels(path, labels):
     """Writes object ids (uint8, H x W) as an indexed PNG with the DAVIS palette."""
     image = Image.fromarray(labels)
@@ -57,6 +75,11 @@ def write_labels(path, labels):
 def objects_of(annotation):
     """The object ids that an annotation has, in order, void apart; [] for an empty one."""
     return [int(k) for k in np.unique(annotation) if k not in (0, VOID)]
+
+
+def number_of_objects(first):
+    """How many objects a sequence has, by its first annotation: the greatest id but 255."""
+    return max(objects_of(first), default=0)
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 The rules are those of Pont-Tuset et al., "The 2017 DAVIS Challenge on Video
 Object Segmentation" (arXiv 1704.00675), and of its davis2017-evaluation:
 
-- The objects of a sequence are 1 to the greatest id of all its annotations.
-  255 is void, no object; its pixels are ground, unless they are left out.
+- The objects of a sequence are 1 to the greatest id of its first annotation;
+  what appears later, with a greater id, is not evaluated.
+- 255 is void, no object; its pixels are ground, unless they are left out.
 - The first frame of a sequence, which is given, and its last are left out.
 - An object has J and F (segspn.metrics) in every other frame, 1 where neither
   the annotation nor the result has it.  Mean, recall and decay are over its frames.
@@ -87,7 +88,7 @@ def evaluate_arrays(sequence, annotations, results, frames=None, void=False):
     if not len(annotations) == len(results) == len(frames):
         raise UserError(f"sequence {sequence} has {len(annotations)} annotations, {len(results)} "
                         f"results and {len(frames)} names of frames")
-    objects = max((k for ids in annotations for k in davis.objects_of(ids)), default=0)
+    objects = davis.number_of_objects(annotations[0]) if len(annotations) else 0
     inner = list(zip(frames, annotations, results))[1:-1]
     problems = [checks.too_short(sequence, len(annotations)),
                 checks.without_objects(sequence, objects)]

@@ -22,7 +22,7 @@ class SequenceFiles:
     annotations: tuple[Path, ...]
     results: tuple[Path, ...]
     objects: int = 0
-    is_binary: bool = False  # grey annotations of 0 and 255, as those of DAVIS 2016
+    is_binary: bool = False  # annotations are masks (davis.are_masks)
 
     def pairs(self):
         """[(annotation, result)] of the frames that count."""
@@ -30,8 +30,7 @@ class SequenceFiles:
 
     def read_annotation(self, path):
         """Object ids, uint8, H x W; 255 is void, also where a frame has nothing else."""
-        return (davis.read_annotation(path) if self.is_binary
-                else files.read_plane(path, "annotation"))
+        return davis.read_ids(path, self.is_binary)
 
 
 def found_files(results, root, sequences):
@@ -93,14 +92,17 @@ def checked_files(found, run):
 
 
 def _counted(owner, seen):
-    """SequenceFiles with the number of its objects, from what was seen in its annotations."""
-    looks = {path: seen[path] for path in owner.annotations if not isinstance(seen[path], str)}
-    objects = max((k for _, ids in looks.values() for k in ids if k != davis.VOID), default=0)
-    is_binary = not objects and any(
-        davis.objects_of(davis.read_annotation(path))
-        for path, (_, ids) in looks.items() if davis.VOID in ids)
-    return SequenceFiles(owner.sequence, owner.annotations, owner.results,
-                         1 if is_binary else objects, is_binary)
+    """SequenceFiles with the number of its objects, from what was seen in its annotations.
+
+    It is the greatest id but 255 of the first, as in the official evaluation.
+    """
+    looks = [seen[path] for path in owner.annotations]
+    if any(isinstance(look, str) for look in looks):
+        return owner
+    is_binary = davis.are_masks(owner.annotations, {k for _, ids in looks for k in ids})
+    first = looks[0][1]
+    objects = int(davis.VOID in first) if is_binary else davis.number_of_objects(first)
+    return SequenceFiles(owner.sequence, owner.annotations, owner.results, objects, is_binary)
 
 
 def too_short(sequence, count):
@@ -111,7 +113,8 @@ def too_short(sequence, count):
 
 def without_objects(sequence, objects):
     """What is wrong with a sequence of so many objects, or None."""
-    return None if objects else f"annotations of sequence {sequence} have no object (no id above 0)"
+    return None if objects else (f"the first annotation of sequence {sequence} has no object "
+                                 "(no id above 0)")
 
 
 def misfit(name, shape, highest, expected, objects):
@@ -119,7 +122,7 @@ def misfit(name, shape, highest, expected, objects):
     if shape != expected:
         return (f"result {name} is {shape[1]}x{shape[0]}, its annotation "
                 f"{expected[1]}x{expected[0]}; they must be of one size")
-    return (f"result {name} has id {highest}, but its sequence {objects} "
+    return (f"result {name} has id {highest}, but the first annotation of its sequence {objects} "
             f"object{'s' * (objects != 1)}") if highest > objects > 0 else None
 
 

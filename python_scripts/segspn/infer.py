@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from ResNetF import nets
 from ResNetF.write_prototxts import deploy_path, parse_size
-from segspn import augment, davis, device, files, prototxt, weights
+from segspn import augment, davis, device, files, maps, prototxt, weights
 from segspn.errors import UserError
 
 
@@ -78,8 +78,8 @@ def over_frames(frames, outputs, stamp, weights_path, folder, process, args):
 
     `outputs(frame_path)` gives the paths that a frame leaves, and the file
     `stamp` remembers what made them; a frame that these weights have done at
-    this size is skipped unless args.force.  args: of cli.add_inference.
-    Returns the number done.
+    this size, and that was not replaced since, is skipped unless args.force.
+    args: of cli.add_inference.  Returns the number done.
     """
     made_from = files.MadeFrom(stamp, {
         "weights": str(weights_path.resolve()), "changed": weights_path.stat().st_mtime_ns,
@@ -87,7 +87,7 @@ def over_frames(frames, outputs, stamp, weights_path, folder, process, args):
     todo = [(path, outputs(path)) for path in frames]
     if not args.force:
         todo = [(path, paths) for path, paths in todo
-                if not all(map(made_from.is_current, paths))]
+                if not (all(map(made_from.is_current, paths)) and maps.are_newer(paths, [path]))]
     if not todo:
         return 0
     device.use(args.gpu)

@@ -3,8 +3,10 @@
 from segspn import files
 from segspn.errors import UserError
 
+SCORE_MAKER, FOREGROUND_MAKER = "infer_test_perobj.py", "infer_test_fgbg.py"
 
-def read_score_map(folder, frame, k, shape, maker="infer_test_perobj.py"):
+
+def read_score_map(folder, frame, k, shape, maker=SCORE_MAKER):
     """uint8, H x W: <frame>_<k>.png, the score of object k, 0 to 255.
 
     maker: the script that makes it, for the error message.  Raises UserError
@@ -16,11 +18,11 @@ def read_score_map(folder, frame, k, shape, maker="infer_test_perobj.py"):
     return of_shape(files.read_plane(path, "score map", grey=True), shape, path)
 
 
-def read_foreground(folder, frame, shape):
+def read_foreground(folder, frame, shape, maker=FOREGROUND_MAKER):
     """bool, H x W: <frame>.png, not 0 in the foreground.  Raises UserError as read_score_map."""
     path = folder / f"{frame}.png"
     if not path.is_file():
-        raise UserError(f"foreground mask {path} is missing; make it with infer_test_fgbg.py")
+        raise UserError(f"foreground mask {path} is missing; make it with {maker}")
     return of_shape(files.read_plane(path, "foreground mask"), shape, path) > 0
 
 

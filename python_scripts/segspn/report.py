@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from segspn import davis, files, maps, metrics, report_notes, report_page
+from segspn import davis, evaluation, files, maps, metrics, report_notes, report_page
 from segspn import report_pictures as pictures
 from segspn.errors import UserError
 
@@ -21,7 +21,9 @@ class Sources:
 
     data         davis.Davis, for the frames
     labels       <frame>.png, indexed or grey, object ids
-    annotations  <frame>.png, ground truth; those of `data` where None
+    annotations  <frame>.png, ground truth; those of `data` where None.  J and F are
+                 those of segspn.evaluation: objects are 1 to the greatest id of
+                 the first annotation, and void is ground
     scores       <frame>_<k>.png, 8-bit grey; refined: as much
     foreground   <frame>.png, 0 outside the foreground
     models       *_log.csv of the trainings
@@ -58,9 +60,10 @@ class Sequence:
         self._foreground = self._planes("foreground")
         self._score_ids = {kind: self._objects_with(kind) for kind in SCORES}
         self._shape = files.read_image(self._frames[0]).shape[:2]
-        self._objects = set().union(*self._score_ids.values())
-        self._measured = self._annotated_objects()
-        self._values = {k: {"J": [], "F": []} for k in self._measured}
+        self._are_masks = davis.are_masks(self._truth.values())
+        self._measured = self._objects_to_measure()
+        self._values = {k: {"J": [], "F": []} for k in range(1, self._measured + 1)}
+        self._objects = set().union(self._values, *self._score_ids.values())
 
     def _planes(self, what):
         """{frame: path} of the <frame>.png that are there."""
@@ -76,12 +79,12 @@ class Sequence:
         stems = set(self._stems)
         return sorted({int(match[2]) for match in found if match and match[1] in stems})
 
-    def _annotated_objects(self):
-        """Objects to measure: none unless a frame beside the first and last is annotated."""
+    def _objects_to_measure(self):
+        """How many: none unless a frame beside the first and last is annotated."""
         if not any(stem in self._truth for stem in self._stems[1:-1]):
-            return []
-        return sorted(set().union(*(davis.objects_of(davis.read_annotation(path))
-                                    for path in self._truth.values())))
+            return 0
+        first = next(iter(self._truth.values()))
+        return davis.number_of_objects(davis.read_ids(first, self._are_masks))
 
     def left_out(self):
         """What was asked for but is not there, for the user: [text]."""
@@ -112,7 +115,8 @@ class Sequence:
                 if (self._folders[kind] / f"{stem}_{k}.png").is_file():
                     scores = maps.read_score_map(self._folders[kind], stem, k, self._shape, maker)
                     layers[f"{kind}-{k}"] = pictures.scores_png(scores, size)
-        labels, truth = self._ids(self._labels, stem), self._ids(self._truth, stem)
+        labels = self._ids(self._labels, stem)
+        truth = self._ids(self._truth, stem, self._are_masks)
         for kind, ids in ("labels", labels), ("truth", truth):
             if ids is not None:
                 self._objects.update(davis.objects_of(ids))
@@ -122,18 +126,19 @@ class Sequence:
         self._measure(labels, truth)
         return layers
 
-    def _ids(self, planes, stem):
+    def _ids(self, planes, stem, are_masks=False):
         """Object ids of a frame, uint8, H x W; None where it has none."""
         path = planes.get(stem)
-        return path and maps.of_shape(davis.read_annotation(path), self._shape, path)
+        return path and maps.of_shape(davis.read_ids(path, are_masks), self._shape, path)
 
     def _measure(self, labels, truth):
         """Adds J and F of a frame, None where labels or ground truth are missing."""
-        for k, values in self._values.items():
-            masks = () if labels is None or truth is None else (
-                truth == k, labels == k, truth == davis.VOID)
-            values["J"].append(metrics.jaccard(*masks) if masks else None)
-            values["F"].append(metrics.boundary_f(*masks) if masks else None)
+        are_there = labels is not None and truth is not None
+        measured = (evaluation.measure(truth, labels, self._measured).T if are_there
+                    else [(None, None)] * self._measured)
+        for row, pair in zip(self._values.values(), measured):
+            for name, value in zip("JF", pair):
+                row[name].append(value)
 
     def facts(self, layers):
         """What the page has to know, as JSON can hold it.  layers: the names of its pictures."""

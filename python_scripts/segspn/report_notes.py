@@ -113,12 +113,7 @@ def trainings(folder, sequence):
 
 def training(path, sequence):
     """The loss of one log: running average and single values, thinned to POINTS; None if empty."""
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
-        header = next(csv.reader(file), [])
-    if header[:2] != ["iteration", "seconds"]:
-        raise UserError(f"training log {path} does not begin with iteration,seconds")
-    log = TrainingLog(path, header[2:], WINDOW)
-    log.resume(sys.maxsize)
+    log = read_log(path)
     losses = [name for name in log.names if "loss" in name]
     if not log.rows or not losses:
         return None
@@ -130,6 +125,20 @@ def training(path, sequence):
             "seconds": round(float(rows[:, 1].sum()), 1),
             "xs": rows[chosen, 0].astype(int).tolist(),
             "raw": numbers(values[chosen]), "ys": numbers(running_mean(values)[chosen])}
+
+
+def read_log(path):
+    """The TrainingLog of a file; damaged rows are left out.  Raises UserError for another file."""
+    try:
+        with path.open(newline="", encoding="utf-8", errors="replace") as file:
+            header = next(csv.reader(file), [])
+        if header[:2] != ["iteration", "seconds"]:
+            raise UserError(f"training log {path} does not begin with iteration,seconds")
+        log = TrainingLog(path, header[2:], WINDOW)
+        log.resume(sys.maxsize)
+    except csv.Error as error:
+        raise UserError(f"training log {path} is no CSV: {error}") from error
+    return log
 
 
 def name_of(path, sequence):

@@ -89,10 +89,13 @@ def labels_png(labels, size):
 
 
 def errors_png(labels, truth, size):
-    """Where labels differ from the ground truth, in the colours of ERRORS; the rest is clear."""
-    labels = np.where(labels == davis.VOID, 0, labels)
-    plane = np.select([truth == davis.VOID, labels == truth, truth == 0, labels == 0],
-                      [4, 0, 1, 2], 3).astype(np.uint8)
+    """Where labels differ from the ground truth, in the colours of ERRORS; the rest is clear.
+
+    Void is ground, as in the figures: an object there is a false positive.
+    """
+    labels, is_void = np.where(labels == davis.VOID, 0, labels), truth == davis.VOID
+    plane = np.select([is_void & (labels == 0), labels == truth, is_void | (truth == 0),
+                       labels == 0], [4, 0, 1, 2], 3).astype(np.uint8)
     return indexed_png(nearest(plane, size),
                        [(0, 0, 0, 0), *((*rgb, 190) for _, rgb in ERRORS[:3]),
                         (*ERRORS[3][1], 110)])

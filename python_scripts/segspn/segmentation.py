@@ -1,5 +1,6 @@
 """From score maps and foreground masks on disk to label PNGs."""
 
+import json
 import re
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -9,6 +10,8 @@ from tqdm import tqdm
 
 from segspn import arbitration, davis, files, maps, regions
 from segspn.errors import UserError
+
+REFINE_AGAIN = "run refine_spn.py again, or take the score maps as they are with --coarse"
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,7 @@ class Segmentation:
     foreground  folder of <frame>.png, 0 outside the foreground; None: all is foreground
     annotation  PNG of the first frame's object ids
     output      folder of the <frame>.png to write
+    maker, foreground_maker  the scripts that make score maps and masks, for error messages
 
     thresholds, filtering and recovery are those of arbitration.label_frame.
     """
@@ -32,6 +36,8 @@ class Segmentation:
     thresholds: regions.Thresholds = regions.Thresholds()
     filtering: bool = True
     recovery: bool = True
+    maker: str = maps.SCORE_MAKER
+    foreground_maker: str = maps.FOREGROUND_MAKER
 
     def run(self, force=False):
         """Writes the labels of the first frame that has none, and of all after it.
@@ -65,10 +71,11 @@ class Segmentation:
 
     def _labels(self, frame, objects, before):
         """Labels of a frame, uint8, H x W, from those of the frame before."""
-        score_maps = np.stack([maps.read_score_map(self.scores, frame, k, before.shape)
+        score_maps = np.stack([maps.read_score_map(self.scores, frame, k, before.shape, self.maker)
                                for k in objects])
         foreground = (np.ones(before.shape, bool) if self.foreground is None
-                      else maps.read_foreground(self.foreground, frame, before.shape))
+                      else maps.read_foreground(self.foreground, frame, before.shape,
+                                                self.foreground_maker))
         return arbitration.label_frame(
             score_maps, objects, before, foreground, self.thresholds,
             filtering=self.filtering, recovery=self.recovery)
@@ -129,10 +136,52 @@ def frames_of(scores, annotation):
                     f"{frames[0]} before it")
 
 
-def check_refined(refined, coarse):
-    """Raises UserError where a refined score map is older than the one that it was made from."""
-    for path in sorted(coarse.glob("*_*.png")):
-        result = refined / path.name
-        if result.is_file() and result.stat().st_mtime_ns < path.stat().st_mtime_ns:
-            raise UserError(f"{result} is older than {path}; run refine_spn.py again, or take the "
-                            "score maps as they are with --coarse")
+def check_refined(refined, coarse, frames, objects, masks=True):
+    """Raises UserError where refined score maps are not those of what they are made from.
+
+    refined    folder that refine_spn.py writes, with the stamp that tells how
+    coarse     folder of the score maps that were refined
+    frames     paths of the video's images; of the first no map is needed
+    objects    ids of its objects
+    masks      whether the dilated foreground masks in `refined` are to be taken as well
+
+    Maps in a folder without a stamp are of another maker: what foreground they
+    have is not known, and is not looked at.
+    """
+    stamp = refined / ".made_from.json"
+    foreground = _refined_foreground(stamp)
+    for image in frames[1:]:
+        mask = f"{image.stem}.png"
+        inputs = [image, *([foreground / mask] if foreground else [])]
+        results = {name: [*inputs, coarse / name]
+                   for name in (f"{image.stem}_{k}.png" for k in objects)}
+        if masks:
+            results[mask] = inputs
+        for name, made_from in results.items():
+            fault = _fault(refined / name, made_from, stamp)
+            if fault:
+                raise UserError(f"refined {refined / name} {fault}; {REFINE_AGAIN}")
+
+
+def _refined_foreground(stamp):
+    """The folder of the masks that a refinement was made with, None where it was with none."""
+    try:
+        folder = json.loads(stamp.read_text())["foreground"] if stamp.is_file() else None
+        return folder and Path(folder)
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{stamp} does not tell what the refined score maps are made from; "
+                        f"{REFINE_AGAIN}") from error
+
+
+def _fault(result, inputs, stamp):
+    """What is wrong with a refined file; None where nothing is."""
+    if not result.is_file():
+        return "is missing"
+    if stamp.is_file() and not maps.are_newer([result], [stamp]):
+        return "is of an earlier refinement than the rest: the last one was not finished"
+    for path in inputs:
+        if not path.is_file():
+            return f"is made from {path}, which is missing"
+        if not maps.are_newer([result], [path]):
+            return f"is older than {path}"
+    return None

@@ -25,10 +25,10 @@ class TrainingLog:
         self._written = 0
 
     def resume(self, iteration):
-        """Reads the rows up to `iteration`; later and incomplete ones are dropped."""
+        """Reads the rows up to `iteration`; later, incomplete and damaged ones are dropped."""
         if not self.path.is_file():
             return
-        with self.path.open(newline="") as file:
+        with self.path.open(newline="", encoding="utf-8", errors="replace") as file:
             for fields in list(csv.reader(file))[1:]:
                 try:
                     row = [int(fields[0]), *map(float, fields[1:])]
