@@ -134,9 +134,10 @@ def test_tracked_prototxts_are_those_that_nets_writes(folder, monkeypatch, capsy
 @every_net
 def test_training_net_and_its_solver(name, folder, data_set):
     net = nets.NETS[name]
-    parameters = {"sources": (str(data_set),), "size": (32, 64), "batch": 2, "seed": 0}
+    parameters = {"sources": (str(data_set),), "size": (32, 64), "batch": 2, "video": "",
+                  "seed": 0}
     path = write_prototxts.write_training(net, parameters, {})
-    assert path == folder / name / "solver.prototxt"
+    assert path == folder / name / "training/solver.prototxt"
     solver = prototxt.read_solver(path)
     for field, value in net.solver.items():
         written = getattr(solver, field)
