@@ -47,6 +47,7 @@ bench: backbone  ## speed and memory, as ratios in one run
 	@$(VENV_PYTHON) tools/benchmark.py
 	@$(VENV_PYTHON) tools/benchmark_propagation.py
 	@$(VENV_PYTHON) tools/benchmark_regions.py
+	@$(VENV_PYTHON) tools/benchmark_metrics.py
 
 clean:  ## remove the build and .venv (data, models and results stay)
 	rm -rf build .venv

@@ -143,3 +143,12 @@ def test_labels_of_every_case_are_measured(run, tmp_path):
     assert fails_in_one_line(run("tools/benchmark_regions.py", "--repeat", 0, "--output",
                                  tmp_path / "none"), "--repeat")
     assert not (tmp_path / "none").exists()
+
+
+def test_contour_accuracy_is_measured_against_dilation(run, tmp_path):
+    text, found = quick(run, "benchmark_metrics", tmp_path / "out")
+    assert [row["area"] for row in found["rows"]] == [0.05, 0.1, 0.2]
+    lines = [cells(line) for line in text.splitlines() if line.startswith("|")][2:]
+    for row, line in zip(found["rows"], lines, strict=True):
+        assert all(math.isfinite(n) and n > 0 for n in numbers_of(row)), row
+        assert line[2] == f"{row['opencv'] / row['ours']:.1f}"
