@@ -185,11 +185,11 @@ def resnet50_thin(n, blocks=(3, 4, 6, 3)):
 
 # --------------------------------------------------------------------- head
 
-def upsample(bottom, channels, factor, dense):
+def upsample(bottom, channels, factor, dense, **padding):
     """Fixed bilinear upsampling by `factor`; dense as published, else channel by channel."""
     return L.Deconvolution(bottom, param=[FIXED], convolution_param={
         "num_output": channels, "kernel_size": 2 * factor, "stride": factor, "bias_term": False,
-        "group": 1 if dense else channels, "weight_filler": {"type": "bilinear"}})
+        "group": 1 if dense else channels, "weight_filler": {"type": "bilinear"}, **padding})
 
 
 def classifier(bottom, num_output, head_lr, bias=True):
@@ -277,12 +277,15 @@ def train(backbone, layer, head="projected", **parameters):
     return n.to_proto()
 
 
-def solver(backbone, net, snapshot_prefix, **changes):
-    """The solver of a train prototxt; paths are relative to python_scripts/."""
+def solver(kind, net, snapshot_prefix, **changes):
+    """The solver of a train prototxt; paths are relative to python_scripts/.
+
+    kind: what is trained, a Backbone or a refinement net; its `solver` has the fields.
+    """
     parameter = caffe.proto.caffe_pb2.SolverParameter(
         train_net=net, lr_policy="fixed", iter_size=1, display=20, average_loss=20,
         snapshot_prefix=snapshot_prefix)
-    for name, value in {**backbone.solver, **changes}.items():
+    for name, value in {**kind.solver, **changes}.items():
         setattr(parameter, name, value)
     return parameter
 

@@ -25,9 +25,7 @@ def parse_arguments():
                         help="folder of <class>/<frame>.png (results/ResNetF_fgbg)")
     parser.add_argument("--no-foreground", action="store_true",
                         help="without foreground masks: all may be foreground")
-    parser.add_argument("--gpu", type=int, help="GPU number (the CPU)")
-    parser.add_argument("--force", action="store_true", help="do all frames again")
-    cli.add_data(parser)
+    cli.add_run(parser)
     return parser.parse_args()
 
 

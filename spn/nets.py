@@ -15,6 +15,7 @@ import caffe
 from caffe import layers as L
 from caffe import params as P
 
+from ResNetF import nets as resnetf
 from ResNetF.nets import FIXED, RESNET50_THIN, relu, resnet50_thin
 
 STRIDE = 32  # heights and widths are multiples of it
@@ -54,13 +55,13 @@ REFINE_VGG = Refinement(
     weights="../models/VGG_ILSVRC_16_layers.caffemodel", batch=40,
     solver={"type": "SGD", "base_lr": 1e-4, "momentum": 0.9, "weight_decay": 5e-3,
             "lr_policy": "poly", "power": 0.5, "clip_gradients": 1000, "max_iter": 60000,
-            "snapshot": 5000})
+            "snapshot": 5000, "average_loss": 100})
 REFINE_SMALL = Refinement(
     name="refine_small", channels=8, normalization="CONVEX", gate_bias=(-4, -0.8), gate_std=0.02,
     weights=RESNET50_THIN.weights, batch=8,
     solver={"type": "Adam", "base_lr": 2e-3, "momentum": 0.9, "momentum2": 0.999,
             "weight_decay": 1e-4, "lr_policy": "poly", "power": 0.9, "clip_gradients": 10,
-            "max_iter": 8000, "snapshot": 1000})
+            "max_iter": 8000, "snapshot": 1000, "average_loss": 100})
 NETS = {net.name: net for net in (REFINE_VGG, REFINE_SMALL)}
 
 
@@ -98,10 +99,8 @@ def max_pool(n, bottom, name, kernel):
 
 
 def upsample(n, bottom, name, channels):
-    """Fixed bilinear upsampling to twice the size."""
-    n[name] = L.Deconvolution(bottom, param=[FIXED], convolution_param={
-        "num_output": channels, "kernel_size": 4, "stride": 2, "pad": 1, "bias_term": False,
-        "group": channels, "weight_filler": {"type": "bilinear"}})
+    """Fixed bilinear upsampling to twice the size, centred."""
+    n[name] = resnetf.upsample(bottom, channels, 2, dense=False, pad=1)
     return n[name]
 
 
@@ -244,16 +243,6 @@ def train(net, **parameters):
     n.loss = L.SoftmaxWithLoss(top, n.label, loss_param={"ignore_label": 255})
     n.accuracy = L.Accuracy(top, n.label, ignore_label=255)
     return frozen(n.to_proto())
-
-
-def solver(net, train_net, snapshot_prefix, **changes):
-    """The solver of a train prototxt; paths are relative to python_scripts/."""
-    parameter = caffe.proto.caffe_pb2.SolverParameter(
-        train_net=train_net, iter_size=1, display=20, average_loss=100,
-        snapshot_prefix=snapshot_prefix)
-    for name, value in {**net.solver, **changes}.items():
-        setattr(parameter, name, value)
-    return parameter
 
 
 if __name__ == "__main__":

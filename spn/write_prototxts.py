@@ -12,6 +12,7 @@ Example:
 
 from pathlib import Path
 
+from ResNetF.nets import solver
 from ResNetF.write_prototxts import solver_changes, write
 from segspn import cli, crops, files
 from segspn.errors import UserError, script
@@ -38,7 +39,7 @@ def write_training(net, parameters, changes):
     folder = FOLDER / net.name / (video or "training")
     prefix = f"../models/{video}/{video}_spn" if video else f"../models/spn/{net.name}"
     write(folder / "train.prototxt", nets.train(net, **parameters), HEADER)
-    write(folder / "solver.prototxt", nets.solver(
+    write(folder / "solver.prototxt", solver(
         net, from_scripts(folder / "train.prototxt"), prefix, **changes), HEADER)
     return folder / "solver.prototxt"
 

@@ -17,6 +17,7 @@ from refusals import SEGMENT
 from test_end_to_end import following
 from test_solving import assert_same_result, rows_of
 
+from ResNetF.nets import solver
 from segspn import davis, files, metrics, refine, solving, weights
 from segspn.errors import UserError
 from spn import nets
@@ -209,7 +210,7 @@ class RefinementTraining:
         files.write_text(video.folder / f"{name}.train.prototxt", text_format.MessageToString(
             nets.train(nets.REFINE_SMALL, sources=(str(video.data),), size=(64, 64), batch=2)))
         self.solver = video.folder / f"{name}.prototxt"
-        self.solver.write_text(text_format.MessageToString(nets.solver(
+        self.solver.write_text(text_format.MessageToString(solver(
             nets.REFINE_SMALL, str(video.folder / f"{name}.train.prototxt"),
             str(self.folder / "refine"), max_iter=iterations, snapshot=iterations)))
         self.log = self.folder / "refine_log.csv"

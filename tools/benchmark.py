@@ -168,6 +168,36 @@ def notes(about, repeat):
             "memory of the process that computes, in 10^6 bytes.")
 
 
+def parser(documentation, repeat, quick, name):
+    """The options that all benchmarks have; `repeat` by default, and what --quick means."""
+    options = cli.parser(documentation)
+    options.add_argument("--repeat", type=int, default=repeat,
+                         help=f"timed calls a case ({repeat})")
+    options.add_argument("--quick", action="store_true", help=quick)
+    options.add_argument("--output", type=Path, default=files.RESULTS,
+                         help=f"folder of {name}.md and {name}.json (results)")
+    return options
+
+
+def check_repeat(args):
+    """Raises UserError for no repetitions."""
+    if args.repeat < 1:
+        raise UserError(f"--repeat must be at least 1, not {args.repeat}")
+
+
+def write(output, name, text, result):
+    """Prints a benchmark's text, and writes it and all its numbers to <name>.md and .json."""
+    files.write_text(output / f"{name}.json", json.dumps(result, indent=1) + "\n")
+    files.write_text(output / f"{name}.md", text)
+    print(text)
+
+
+def load_before(about):
+    """The end of a benchmark's notes: the machine, and what else it did."""
+    return (f"{about['cpu']}, {about['cores']} cores; load average before the run: "
+            f"{about['load_before']:.2f}.\n")
+
+
 def run(repeat, output, quick):
     """Measures every case, prints the table, and writes it and all numbers to `output`."""
     rows, about = plan(quick), machine()
@@ -181,31 +211,24 @@ def run(repeat, output, quick):
     result = {"machine": about, "repeat": repeat, "quick": quick,
               "rows": [filled(row, measured) for row in rows]}
     text = f"{table(result['rows'])}\n\n{notes(about, repeat)}\n"
-    files.write_text(output / "benchmark.json", json.dumps(result, indent=1) + "\n")
-    files.write_text(output / "benchmark.md", text)
-    print(text)
+    write(output, "benchmark", text, result)
     print(f"wrote {output / 'benchmark.md'} and {output / 'benchmark.json'}")
 
 
 @script
 def main():
-    parser = cli.parser(__doc__)
-    parser.add_argument("--repeat", type=int, default=3, help="timed iterations a case (3)")
-    parser.add_argument("--quick", action="store_true",
-                        help="small sizes, the thin net compared, one repetition: does it run?")
-    parser.add_argument("--output", type=Path, default=files.RESULTS,
-                        help="folder of benchmark.md and benchmark.json (results)")
-    parser.add_argument("--measure", type=json.loads, metavar="CASE",
+    options = parser(__doc__, 3, "small sizes, the thin net compared, one repetition: does it run?",
+                     "benchmark")
+    options.add_argument("--measure", type=json.loads, metavar="CASE",
                         help="one measurement, in this process, as JSON; used by the others")
-    args = parser.parse_args()
+    args = options.parse_args()
     thin = benchmark_parts.THIN_WEIGHTS.resolve()
     if not thin.is_file():
         raise UserError(f"weights {thin} do not exist; run make weights")
     if args.measure:
         print(json.dumps(benchmark_parts.measure(**args.measure)))
         return
-    if args.repeat < 1:
-        raise UserError(f"--repeat must be at least 1, not {args.repeat}")
+    check_repeat(args)
     run(1 if args.quick else args.repeat, args.output, args.quick)
 
 

@@ -8,10 +8,8 @@ Example:
 """
 
 import functools
-import json
 import math
 import statistics
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,7 +17,7 @@ from scipy import ndimage
 
 import benchmark
 from benchmark_parts import timed
-from segspn import cli, davis, files, metrics
+from segspn import davis, metrics
 from segspn.errors import UserError, script
 
 AREAS = (0.05, 0.1, 0.2)  # of the frame
@@ -80,23 +78,16 @@ def table(rows):
 
 @script
 def main():
-    parser = cli.parser(__doc__)
-    parser.add_argument("--repeat", type=int, default=9, help="timed calls a case (9)")
-    parser.add_argument("--quick", action="store_true", help="small masks: does it run?")
-    parser.add_argument("--output", type=Path, default=files.RESULTS,
-                        help="folder of benchmark_metrics.md and .json (results)")
-    args = parser.parse_args()
-    if args.repeat < 1:
-        raise UserError(f"--repeat must be at least 1, not {args.repeat}")
+    args = benchmark.parser(__doc__, 9, "small masks: does it run?",
+                            "benchmark_metrics").parse_args()
+    benchmark.check_repeat(args)
     about = benchmark.machine()
     size = (96, 170) if args.quick else (davis.HEIGHT, davis.WIDTH)
     rows = [measure(size, area, args.repeat) for area in AREAS]
     text = (f"{table(rows)}\n\n{size[1]}x{size[0]}, one core. Medians of {args.repeat} after a "
-            f"warm-up. {about['cpu']}; load average before the run: {about['load_before']:.2f}.\n")
-    files.write_text(args.output / "benchmark_metrics.json", json.dumps(
-        {"machine": about, "size": list(size), "rows": rows}, indent=1) + "\n")
-    files.write_text(args.output / "benchmark_metrics.md", text)
-    print(text)
+            f"warm-up. {benchmark.load_before(about)}")
+    benchmark.write(args.output, "benchmark_metrics", text,
+                    {"machine": about, "size": list(size), "rows": rows})
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ Example:
 """
 
 import functools
-import json
 import os
 import statistics
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +20,7 @@ import numpy as np
 
 import benchmark
 from benchmark_parts import timed
-from segspn import cli, davis, device, files, prototxt, refine
+from segspn import davis, device, files, prototxt, refine
 from segspn.errors import UserError, script
 from spn import nets
 
@@ -176,16 +175,11 @@ def table(layer, refinement):
 
 @script
 def main():
-    parser = cli.parser(__doc__)
-    parser.add_argument("--repeat", type=int, default=7, help="timed calls a case (7)")
-    parser.add_argument("--quick", action="store_true", help="small sizes: does it run?")
+    parser = benchmark.parser(__doc__, 7, "small sizes: does it run?", "benchmark_propagation")
     parser.add_argument("--weights", type=Path, default=refine.SHIPPED,
                         help="of a refinement net (spn/refine_small.caffemodel)")
-    parser.add_argument("--output", type=Path, default=files.RESULTS,
-                        help="folder of benchmark_propagation.md and .json (results)")
     args = parser.parse_args()
-    if args.repeat < 1:
-        raise UserError(f"--repeat must be at least 1, not {args.repeat}")
+    benchmark.check_repeat(args)
     files.existing_file(args.weights, "weights")
     about = benchmark.machine()
     device.use(None)
@@ -195,12 +189,9 @@ def main():
     refinement = refine_rows(args.repeat, size, args.weights)
     text = (f"{table(layer, refinement)}\n\nLayer: {'x'.join(map(str, shape[1:]))}; refinement: "
             f"{size[1]}x{size[0]}. Medians of {args.repeat} (NumPy: 1) after a warm-up. "
-            f"{about['cpu']}, {about['cores']} cores; load average before the run: "
-            f"{about['load_before']:.2f}.\n")
-    files.write_text(args.output / "benchmark_propagation.json", json.dumps(
-        {"machine": about, "layer": layer, "refinement": refinement}, indent=1) + "\n")
-    files.write_text(args.output / "benchmark_propagation.md", text)
-    print(text)
+            f"{benchmark.load_before(about)}")
+    benchmark.write(args.output, "benchmark_propagation", text,
+                    {"machine": about, "layer": layer, "refinement": refinement})
 
 
 if __name__ == "__main__":

@@ -10,18 +10,16 @@ Example:
 """
 
 import functools
-import json
 import statistics
-from pathlib import Path
 
 import cv2
 import numpy as np
 
 import benchmark
 from benchmark_parts import timed
-from segspn import cli, davis, files, regions
+from segspn import davis, regions
 from segspn.arbitration import label_frame
-from segspn.errors import UserError, script
+from segspn.errors import script
 
 OBJECTS = [1, 2, 3]
 
@@ -84,24 +82,16 @@ def table(measured, size):
 
 @script
 def main():
-    parser = cli.parser(__doc__)
-    parser.add_argument("--repeat", type=int, default=15, help="timed frames a case (15)")
-    parser.add_argument("--quick", action="store_true", help="small frames: does it run?")
-    parser.add_argument("--output", type=Path, default=files.RESULTS,
-                        help="folder of benchmark_regions.md and .json (results)")
-    args = parser.parse_args()
-    if args.repeat < 1:
-        raise UserError(f"--repeat must be at least 1, not {args.repeat}")
+    args = benchmark.parser(__doc__, 15, "small frames: does it run?",
+                            "benchmark_regions").parse_args()
+    benchmark.check_repeat(args)
     about = benchmark.machine()
     size = (48, 86) if args.quick else (davis.HEIGHT, davis.WIDTH)
     measured = list(rows(size, args.repeat))
     text = (f"{table(measured, size)}\n\nOn one core. Medians of {args.repeat} after a warm-up. "
-            f"{about['cpu']}, {about['cores']} cores; load average before the run: "
-            f"{about['load_before']:.2f}.\n")
-    files.write_text(args.output / "benchmark_regions.json", json.dumps(
-        {"machine": about, "size": list(size), "rows": measured}, indent=1) + "\n")
-    files.write_text(args.output / "benchmark_regions.md", text)
-    print(text)
+            f"{benchmark.load_before(about)}")
+    benchmark.write(args.output, "benchmark_regions", text,
+                    {"machine": about, "size": list(size), "rows": measured})
 
 
 if __name__ == "__main__":

@@ -44,8 +44,7 @@ def measure(folder, frame, annotation, k):
 
 def figures(args, annotations, sequence):
     """{object: array, frames x 4: J and F of coarse, J and F of refined}."""
-    there = [path for path in sorted((annotations / sequence).glob("*.png"))
-             if not files.is_hidden(path)]
+    there = files.images_in(annotations / sequence, ".png")
     chosen = {f"{number:05}" for number in args.frames or ()}
     paths = [path for path in there
              if (path.stem in chosen if args.frames else path.stem != "00000")]

@@ -28,15 +28,20 @@ def add_data(arguments):
                            help="data set in DAVIS layout (data/DAVIS)")
 
 
-def add_inference(arguments):
-    """The options of the two inference scripts."""
+def add_run(arguments):
+    """The options of all scripts that run a net over the frames of a video."""
     add_data(arguments)
     arguments.add_argument("--gpu", type=int, help="GPU number (the CPU)")
+    arguments.add_argument("--force", action="store_true",
+                           help="do frames again that are done already")
+
+
+def add_inference(arguments):
+    """The options of the two inference scripts."""
+    add_run(arguments)
     size = arguments.add_mutually_exclusive_group()
     size.add_argument("--scale", type=float, default=1.0, help="working size, times 480x854 (1)")
     size.add_argument("--size", help="working size, HEIGHTxWIDTH, as the net was trained at")
-    arguments.add_argument("--force", action="store_true",
-                           help="do frames again that are done already")
 
 
 def add_thresholds(arguments):

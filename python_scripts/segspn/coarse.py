@@ -8,6 +8,8 @@ objects, and are smooth; so do these.
 import cv2
 import numpy as np
 
+from segspn import morphology
+
 
 def smooth_noise(rng, shape, sigma):
     """Noise of zero mean and unit variance, float32, H x W, correlated over about `sigma` px."""
@@ -19,12 +21,6 @@ def smooth_noise(rng, shape, sigma):
     return (noise - noise.mean()) / max(float(noise.std()), 1e-6)
 
 
-def disk(radius):
-    """An elliptic structuring element of this radius in px."""
-    side = 2 * int(radius) + 1
-    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-
-
 def without_detail(rng, mask, radius):
     """Parts thinner than a random width opened away, gaps closed, in random regions of the mask.
 
@@ -32,7 +28,8 @@ def without_detail(rng, mask, radius):
     """
     for operation in (cv2.MORPH_OPEN, cv2.MORPH_CLOSE):
         if rng.random() < 0.6:
-            changed = cv2.morphologyEx(mask, operation, disk(rng.integers(1, radius + 1)))
+            disk = morphology.disk(rng.integers(1, radius + 1))
+            changed = cv2.morphologyEx(mask, operation, disk)
             where = smooth_noise(rng, mask.shape, 40) > rng.uniform(-2, 0.5)
             mask = np.where(where, changed, mask)
     return mask
@@ -46,7 +43,7 @@ def moved_border(rng, mask, amplitude):
     change = round(rng.uniform(-0.6, 1) * amplitude)
     if change:
         operation = cv2.dilate if change > 0 else cv2.erode
-        mask = operation(mask, disk(abs(change)))
+        mask = operation(mask, morphology.disk(abs(change)))
     sigma = rng.uniform(8, 32)
     rows, columns = np.indices(mask.shape, np.float32)
     return cv2.remap(mask, columns + amplitude * smooth_noise(rng, mask.shape, sigma),

@@ -22,7 +22,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from segspn import augment, cli, coarse, davis, files, maps
+from segspn import augment, cli, coarse, davis, files, maps, morphology
 from segspn.errors import UserError
 from segspn.samples import parse_parameters
 
@@ -68,7 +68,7 @@ def border_of(frame, annotation, k):
     """Pixels at the border of object k: int, n x 2, (x, y)."""
     labels = read_pair(frame, annotation)[1]
     mask = (labels == k).astype(np.uint8)
-    rows, columns = np.nonzero(cv2.dilate(mask, coarse.disk(1)) != cv2.erode(mask, coarse.disk(1)))
+    rows, columns = np.nonzero(morphology.near_other(mask, 1))
     return np.stack([columns, rows], 1).astype(np.int32)
 
 

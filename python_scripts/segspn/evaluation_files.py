@@ -45,7 +45,7 @@ def found_files(results, root, sequences):
     found, problems = [], [f"sequence {name} is named {names.count(name)} times"
                            for name in dict.fromkeys(names) if names.count(name) > 1]
     for name in names:
-        paths = _pngs(annotations / name)
+        paths = files.images_in(annotations / name, ".png")
         images = files.images_in(root / "JPEGImages" / RESOLUTION / name)
         stems = {path.stem for path in paths}
         problems += [f"annotation {annotations / name / image.stem}.png is missing"
@@ -59,11 +59,6 @@ def found_files(results, root, sequences):
                      else [f"results of sequence {name} are missing: no folder {results / name}"])
     refuse(problems)
     return found
-
-
-def _pngs(folder):
-    paths = folder.iterdir() if folder.is_dir() else []
-    return sorted(p for p in paths if p.suffix == ".png" and not files.is_hidden(p))
 
 
 def checked_files(found, run):

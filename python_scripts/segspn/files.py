@@ -45,11 +45,11 @@ def is_hidden(path):
     return path.name.startswith(".")
 
 
-def images_in(folder):
-    """The .jpg files of a folder, in order; [] where it does not exist."""
+def images_in(folder, ending=".jpg"):
+    """The files of a folder with this ending, in order; [] where it does not exist."""
     # Not glob(), which passes over a folder that may not be read.
     found = folder.iterdir() if folder.is_dir() else []
-    return sorted(p for p in found if p.suffix == ".jpg" and not is_hidden(p))
+    return sorted(p for p in found if p.suffix == ending and not is_hidden(p))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import cv2
 import imageio_ffmpeg
 import numpy as np
 
-from segspn import davis, files
+from segspn import davis, files, morphology
 from segspn.errors import UserError
 
 OUTLINE = 2  # px, inside the object, in its full colour
@@ -30,20 +30,13 @@ def tint(frame, labels, strength=0.5):
         raise UserError(f"strength of the tint must be from 0 to 1, not {strength}")
     objects = (labels != 0) & (labels != davis.VOID)
     colours = davis.palette()[labels][..., ::-1]  # the palette is RGB
-    outline = objects & near_other(labels, OUTLINE)
-    edge = objects & ~outline & near_other(labels, OUTLINE + EDGE)
+    outline = objects & morphology.near_other(labels, OUTLINE)
+    edge = objects & ~outline & morphology.near_other(labels, OUTLINE + EDGE)
     blend = cv2.addWeighted(frame, 1 - strength, np.ascontiguousarray(colours), strength, 0)
     result = np.where(objects[..., None], blend, frame)
     result[edge] = 255
     result[outline] = colours[outline]
     return result
-
-
-def near_other(labels, radius):
-    """bool, H x W: whether a pixel of another label is within `radius` px."""
-    side = 2 * radius + 1
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    return cv2.dilate(labels, kernel) != cv2.erode(labels, kernel)
 
 
 def contact_sheet(images, columns, width, captions=None):

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from segspn import augment, coarse, device, files, maps, prototxt, weights
+from segspn import augment, device, files, maps, morphology, prototxt, weights
 from segspn.errors import UserError
 from spn import nets
 from spn.write_prototxts import deploy_path
@@ -23,7 +23,7 @@ def dilation_radius(height):
 
 def dilated(foreground):
     """A foreground mask (bool, H x W), grown so that it cannot cut a refined border."""
-    disk = coarse.disk(dilation_radius(foreground.shape[0]))
+    disk = morphology.disk(dilation_radius(foreground.shape[0]))
     return cv2.dilate(foreground.astype(np.uint8), disk) > 0
 
 

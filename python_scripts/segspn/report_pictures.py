@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from segspn import davis, overlay
+from segspn import davis, morphology, overlay
 from segspn.errors import UserError
 
 SHORT_SIDE = 480  # px at most, of the pictures in the page
@@ -71,7 +71,7 @@ def nearest(plane, size):
 
 def outlined(ids):
     """bool, H x W: pixels along a border between ids."""
-    return overlay.near_other(ids, overlay.OUTLINE)
+    return morphology.near_other(ids, overlay.OUTLINE)
 
 
 def labels_png(labels, size):
