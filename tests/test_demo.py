@@ -23,7 +23,9 @@ COMMANDS = {
     **{f"demo, {what}": command for what, command in demo.pipeline(OBJECTS)},
     "demo, report": demo.report(),
     **{f"quality, {what}": command for what, command in (
-        *quality.training("quality-0000", OBJECTS), *quality.labelling("quality-0000"))}}
+        *steps.refined_maps(quality.DATA, "quality-0000", OBJECTS, quality.SIZE,
+                            quality.ITERATIONS),
+        *quality.labelling("quality-0000"))}}
 
 
 class ParsedError(Exception):

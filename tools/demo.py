@@ -15,38 +15,23 @@ import os
 
 import steps
 from fetch_demo import DEMO, SEQUENCE
-from ResNetF import nets
 from segspn import cli, davis, files
 from segspn.errors import script
 
 OUTPUT = files.RESULTS / "demo"
 SIZE = (240, 427)
 ITERATIONS = 200
-PRETRAINED = nets.RESNET50_THIN.weights
 
 
 def pipeline(objects):
     """(what, command line) of every step after the data is there; from python_scripts/."""
-    data, size = files.from_scripts(DEMO), "x".join(map(str, SIZE))
-    options = cli.inference_options(DEMO, size)
-    fgbg = f"../models/{SEQUENCE}/{SEQUENCE}_fgbg_iter_{ITERATIONS}.caffemodel"
-    per_obj = f"../ResNetF/testnet_per_obj/{SEQUENCE}"
+    data = files.from_scripts(DEMO)
     frames = f"{data}/JPEGImages/480p/{SEQUENCE}"
     output = files.from_scripts(OUTPUT)
     segment = ["segment_instances.py", "--class", SEQUENCE, "--iter", str(ITERATIONS),
                "--data", data]
     return [
-        ("prototxts", ["../ResNetF/nets.py", data, "--backbone", "resnet50_thin",
-                       "--size", size, "--iterations", str(ITERATIONS)]),
-        ("train foreground", ["solve.py", PRETRAINED,
-                              f"../ResNetF/testnet_fgbg/{SEQUENCE}/solver.prototxt", "--resume"]),
-        *((f"train object {k}", ["solve.py", PRETRAINED, f"{per_obj}/solver_{k}.prototxt",
-                                 "--resume"]) for k in objects),
-        ("infer foreground", ["infer_test_fgbg.py", fgbg, "../results/ResNetF_fgbg", SEQUENCE,
-                              *options]),
-        *((f"infer object {k}", ["infer_test_perobj.py", str(ITERATIONS), SEQUENCE, str(k),
-                                 *options]) for k in objects),
-        ("refine", ["refine_spn.py", str(ITERATIONS), SEQUENCE, "--data", data]),
+        *steps.refined_maps(DEMO, SEQUENCE, objects, SIZE, ITERATIONS),
         ("labels", [*segment, "--output", f"{output}/refined"]),
         ("labels of the coarse maps", [*segment, "--output", f"{output}/coarse", "--coarse"]),
         ("overlay", ["../tools/overlay.py", "--frames", frames,

@@ -21,7 +21,6 @@ DATA = files.ROOT / "data/quality"
 OUTPUT = files.RESULTS / "quality"
 SIZE = (240, 427)
 ITERATIONS = nets.RESNET50_THIN.solver["max_iter"]
-PRETRAINED = nets.RESNET50_THIN.weights
 NAMES = "quality"
 SCENES = ("--size", "x".join(map(str, SIZE)), "--objects", "2", "--frames", "20", "--seed", "3",
           "--names", NAMES, "--list", NAMES)
@@ -35,28 +34,6 @@ STAGES = (
 FOOT = ("Means over all objects. No training had the seed of these videos, but the shipped "
         "refinement net was trained on other videos of the same generator. With spatial "
         "propagation, and after it, the foreground mask is the dilated one of refine_spn.py.")
-
-
-def training(sequence, objects):
-    """(what, command line) of the nets of a sequence and of what they infer."""
-    data, size = files.from_scripts(DATA), "x".join(map(str, SIZE))
-    options = cli.inference_options(DATA, size)
-    folder = "../ResNetF/{}/" + sequence
-    model = f"../models/{sequence}/{sequence}_fgbg_iter_{ITERATIONS}.caffemodel"
-    return [
-        ("prototxts", ["../ResNetF/nets.py", data, "--sequences", sequence,
-                       "--backbone", nets.RESNET50_THIN.name, "--size", size]),
-        ("train foreground", ["solve.py", PRETRAINED,
-                              f"{folder.format('testnet_fgbg')}/solver.prototxt", "--resume"]),
-        ("infer foreground", ["infer_test_fgbg.py", model, "../results/ResNetF_fgbg", sequence,
-                              *options]),
-        *(step for k in objects for step in (
-            (f"train object {k}", ["solve.py", PRETRAINED,
-                                   f"{folder.format('testnet_per_obj')}/solver_{k}.prototxt",
-                                   "--resume"]),
-            (f"infer object {k}", ["infer_test_perobj.py", str(ITERATIONS), sequence, str(k),
-                                   *options]))),
-        ("refine", ["refine_spn.py", str(ITERATIONS), sequence, "--data", data])]
 
 
 def labelling(sequence):
@@ -93,8 +70,8 @@ def main():
     name = synthetic_data.Recipe(names=NAMES).sequence
     sequences = [name(index) for index in range(args.sequences)]
     for sequence in sequences:
-        for what, command in [*training(sequence, data.first_objects(sequence)),
-                              *labelling(sequence)]:
+        maps = steps.refined_maps(DATA, sequence, data.first_objects(sequence), SIZE, ITERATIONS)
+        for what, command in [*maps, *labelling(sequence)]:
             steps.run(f"{sequence}: {what}", command, "make quality")
     text = table(sequences)
     files.write_text(OUTPUT / "table.md", text)
