@@ -1,0 +1,92 @@
+"""Gets DAVIS 2017 at 480p, and checks a data set in its layout.
+
+`get` downloads the archives of the benchmark, or takes those that were downloaded by
+hand, and unpacks them into one data set.  Stopped or killed, it goes on where it was.
+No sha256 of these archives is published that we know of: a zip of the expected folders,
+the CRC of every file and the check below are what is looked at; the sha256 that was seen
+is printed and kept in archives.json, and an archive with another one is refused later.
+
+`check` looks at the lists, at the header and the end of every frame, and at every annotation.
+
+Example:
+    python tools/davis.py get
+    python tools/davis.py get --splits trainval --archives ~/Downloads
+    python tools/davis.py check --splits train val
+"""
+
+import dataclasses
+import json
+import shlex
+from pathlib import Path
+
+from evaluate import table
+from segspn import cli, davis_check, davis_get, files
+from segspn.errors import UserError, script
+
+
+def parse_arguments():
+    parser = cli.parser(__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    get = commands.add_parser("get", help="download and unpack it")
+    check = commands.add_parser("check", help="look whether it is whole")
+    for command in (get, check):
+        command.add_argument("--root", type=Path, default=cli.DEFAULT_DATA,
+                             help="folder of the data set (data/DAVIS)")
+    get.add_argument("--splits", nargs="+", choices=davis_get.ARCHIVES, metavar="SPLIT",
+                     default=list(davis_get.ARCHIVES), help="of trainval, test-dev, "
+                     "test-challenge (all)")
+    source = get.add_mutually_exclusive_group()
+    source.add_argument("--from", dest="base", metavar="URL", default=davis_get.BASE,
+                        help=f"address of the folder of the archives ({davis_get.BASE})")
+    source.add_argument("--archives", type=Path, metavar="DIR",
+                        help="folder of archives that you downloaded; no network is used")
+    get.add_argument("--keep", action="store_true", help="keep downloaded archives, in "
+                     "<root>/.download")
+    get.add_argument("--sha256", nargs="+", default=[], metavar="NAME=HEX",
+                     help="sha256 that the archive of a split must have")
+    get.add_argument("--accept-changed", action="store_true",
+                     help="take an archive whose sha256 is another than last time")
+    check.add_argument("--splits", nargs="+", metavar="LIST",
+                       help="lists in ImageSets/2017 (all that there are)")
+    check.add_argument("--full", action="store_true", help="decode every frame (a "
+                       "JPEG has no checksum: it finds what cannot be decoded at all)")
+    check.add_argument("--json", type=Path, metavar="FILE", help="write what was found to it")
+    return parser.parse_args()
+
+
+def get(args):
+    davis_get.get(davis_get.Order(
+        args.root, tuple(args.splits), args.base, args.archives, args.keep,
+        davis_get.parse_sha256(args.sha256), args.accept_changed))
+
+
+def check(args):
+    if not args.root.is_dir():
+        raise UserError(f"{args.root} is not a folder; make it with: python tools/davis.py get")
+    report = davis_check.check(args.root, args.splits, args.full)
+    if report.sequences:
+        print(table(*report.table()), end="\n\n")
+    for note in report.notes:
+        print(f"note: {note}")
+    for fault in report.faults:
+        print(f"fault: {fault}")
+    print(report.summary())
+    if args.json:
+        files.write_text(args.json, json.dumps({"root": str(args.root), **dataclasses.asdict(
+            report)}, indent=1) + "\n")
+        print(f"wrote {args.json}")
+    if report.faults:
+        raise UserError(f"{args.root} is not whole, see the {len(report.faults)} faults above; "
+                        "python tools/davis.py get brings what DAVIS 2017 has")
+
+
+@script
+def main():
+    args = parse_arguments()
+    {"get": get, "check": check}[args.command](args)
+    print("next:", "make prototxts" if args.root == cli.DEFAULT_DATA
+          else shlex.join(["python", "ResNetF/nets.py", str(args.root)]))
+
+
+if __name__ == "__main__":
+    main()
