@@ -4,6 +4,7 @@ Example:
     python3 tools/setup_env.py                          # CPU, Caffe from the package index
     python3 tools/setup_env.py --caffe-src ~/caffe      # a Caffe tree of your own
     python3 tools/setup_env.py --cuda 1                 # compile for CUDA as well
+    python3 tools/setup_env.py --slurm                  # and Slurm, for the tests of tests/slurm
 
 A second run finds nothing to do and returns at once; what it is not told stays
 as it was.  Uses the standard library only.
@@ -38,6 +39,7 @@ DEBIAN_PACKAGES = [
     "libboost-filesystem-dev", "libgoogle-glog-dev", "libgflags-dev", "libhdf5-dev",
     "libopenblas-dev", "python3-venv",
     "chromium"]  # which the tests look at the report in
+SLURM_PACKAGES = ["munge", "slurm-client", "slurmctld", "slurmd"]  # the tests start their own
 OLDEST_PYTHON = 11  # 3.11, for the pinned packages
 CUDA_PACKAGES = ["nvidia-cublas<14", "nvidia-curand<11"]
 
@@ -53,20 +55,20 @@ def run(command, **keywords):
         raise SetupError(f"failed: {' '.join(str(part) for part in command)}")
 
 
-def missing_debian_packages():
-    """The needed Debian packages that are not installed ([] where there is no dpkg)."""
+def missing_debian_packages(packages):
+    """Those of the packages that are not installed ([] where there is no dpkg)."""
     if not shutil.which("dpkg-query"):
         return []
     result = subprocess.run(
-        ["dpkg-query", "-W", "-f=${Package} ${db:Status-Abbrev}\n", *DEBIAN_PACKAGES],
+        ["dpkg-query", "-W", "-f=${Package} ${db:Status-Abbrev}\n", *packages],
         capture_output=True, text=True)
     lines = [line.split() for line in result.stdout.splitlines()]
     installed = {name for name, *status in lines if status == ["ii"]}
-    return [name for name in DEBIAN_PACKAGES if name not in installed]
+    return [name for name in packages if name not in installed]
 
 
-def install_debian_packages():
-    missing = missing_debian_packages()
+def install_debian_packages(packages):
+    missing = missing_debian_packages(packages)
     if not missing:
         return
     if os.geteuid() == 0:
@@ -81,6 +83,20 @@ def install_debian_packages():
     run([*prefix, "apt-get", "-qq", "update"], env=environment)
     run([*prefix, "apt-get", "-qq", "-y", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0",
          "install", *missing], env=environment, stdout=subprocess.DEVNULL)
+
+
+def install_slurm():
+    """Installs Slurm and MUNGE from Debian.
+
+    Where there is an init system, their packages enable their services: MUNGE's starts, with
+    a key of its own, for this machine only; Slurm's do not without /etc/slurm/slurm.conf,
+    which we do not write.  The tests need none of them.
+    """
+    missing = missing_debian_packages(SLURM_PACKAGES)
+    install_debian_packages(SLURM_PACKAGES)
+    if "munge" in missing and Path("/run/systemd/system").is_dir():
+        print("setup: Debian has started its service munge, which our tests do not need "
+              "(to stop it: systemctl disable --now munge)")
 
 
 def boost_pythons():
@@ -258,14 +274,18 @@ def main():
     parser.add_argument("--caffe-src", help="Caffe source tree to use instead (or: pinned)")
     parser.add_argument("--cuda", type=int, choices=(0, 1), help="1: compile for CUDA as well")
     parser.add_argument("--python", help="Python to use (one that Boost.Python exists for)")
+    parser.add_argument("--slurm", action="store_true",
+                        help="install Slurm as well, for the tests of tests/slurm")
     stamp = read_stamp()
     args = choices(parser.parse_args(), stamp)
+    if args.slurm:
+        install_slurm()
     wanted = fingerprint(args)
     if stamp == wanted:
         print("setup: nothing to do")
         return
     STAMP.unlink(missing_ok=True)
-    install_debian_packages()
+    install_debian_packages(DEBIAN_PACKAGES)
     make_venv(choose_python(args.python), args.cuda)
     build_caffe(caffe_source(args.caffe_src), bool(args.cuda))
     write_stamp(wanted)
