@@ -2,6 +2,7 @@
 
 import json
 import sys
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -81,13 +82,13 @@ def test_unfit_drawings_are_refused(drawing, tmp_path, change):
 
 
 def test_data_set_is_made_once_and_again_after_a_change(tmp_path, monkeypatch):
-    root, clip = tmp_path / "demo", np.zeros((720, 1280, 3), np.uint8)
+    root, frame = tmp_path / "demo", np.zeros((720, 1280, 3), np.uint8)
     root.mkdir()
     (root / fetch_demo.CLIP).write_bytes(b"clip")
     monkeypatch.setattr(fetch_demo, "CLIP_SHA256",
                         fetch_demo.pypi.sha256_of(root / fetch_demo.CLIP))
-    monkeypatch.setattr(fetch_demo, "frames_of", lambda path: (
-        davis.resized(clip, (davis.HEIGHT, davis.WIDTH)) for _ in fetch_demo.FRAMES))
+    monkeypatch.setattr(fetch_demo.clips, "Video", lambda path: SimpleNamespace(
+        read=lambda numbers: (frame for _ in numbers)))
     assert fetch_demo.fetch(root) and not fetch_demo.fetch(root)
     data = davis.Davis(root)
     assert (root / "ImageSets/2017/demo.txt").read_text() == "bunny\n"

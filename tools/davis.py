@@ -84,8 +84,9 @@ def check(args):
 def main():
     args = parse_arguments()
     {"get": get, "check": check}[args.command](args)
-    print("next:", "make prototxts" if args.root == cli.DEFAULT_DATA
-          else shlex.join(["python", "ResNetF/nets.py", str(args.root)]))
+    print("next:", "make davis SPLIT=val DRY=1" if args.root == cli.DEFAULT_DATA else
+          shlex.join(["python", "tools/run.py", "--data", str(args.root), "--split", "val",
+                      "--dry-run"]))
 
 
 if __name__ == "__main__":

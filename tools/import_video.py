@@ -1,0 +1,81 @@
+"""Brings a video of yours, and a mask of its objects, into DAVIS layout.
+
+CLIP is a video (mp4, mov, avi, webm, gif, …) or a folder of images (jpg, png), which are
+taken in natural order.  The mask is a PNG of the first frame that is taken (frame A
+of --range A:B, else frame 0), with hard edges: indexed or grey with the
+objects' ids (0 is ground, 255 counts for nothing; grey with 0 and 255 alone
+has one object), or with one colour an object, black or transparent where there is ground.
+It may be of the frame's size, or of another one of its aspect.
+
+Example:
+    python tools/import_video.py ~/holiday.mp4 --mask ~/first_frame.png --name holiday \\
+        --fps 12 --range 50:170
+"""
+
+import os
+import re
+import shlex
+from pathlib import Path
+
+from segspn import cli, files, import_mask, importing
+from segspn.errors import UserError, script
+
+
+def parse_arguments():
+    """The importing.Order of the command line.  Raises UserError."""
+    parser = cli.parser(__doc__)
+    parser.add_argument("clip", type=Path, help="video, or folder of images")
+    parser.add_argument("--mask", type=Path, required=True, metavar="FIRST.png",
+                        help="the objects in the first frame that is taken")
+    parser.add_argument("--name", required=True,
+                        help="of the sequence: letters, digits, '-', '_', '.'")
+    parser.add_argument("--fps", type=float, help="frames a second to keep (all)")
+    parser.add_argument("--size", help="HEIGHTxWIDTH, px (height 480 by the aspect, or the "
+                        "video's own where that is less)")
+    parser.add_argument("--range", default=":", metavar="A:B",
+                        help="frames of the clip, from 0, both included (:, which is all)")
+    parser.add_argument("--data", type=Path, default=importing.VIDEOS,
+                        help="data set that it is added to (data/videos)")
+    parser.add_argument("--force", action="store_true",
+                        help="replace a sequence of this name, with all its annotations")
+    args = parser.parse_args()
+    frames = re.fullmatch(r"(\d{0,9}):(\d{0,9})", args.range, re.ASCII)
+    if not frames:
+        raise UserError(f"--range must be A:B, frame numbers from 0, not {args.range!r}")
+    size = re.fullmatch(r"(\d{1,5})x(\d{1,5})", args.size or "0x0", re.ASCII)
+    if not size:
+        raise UserError(f"--size must be HEIGHTxWIDTH, as 480x854, not {args.size!r}")
+    return importing.Order(
+        args.clip, args.mask, args.name, args.data, args.fps,
+        tuple(map(int, size.groups())) if args.size is not None else None,
+        int(frames[1] or 0), int(frames[2]) if frames[2] else None, args.force)
+
+
+def shown(path):
+    """A path inside the project as seen from there, where make runs; others as they are."""
+    path = Path(os.path.abspath(path))
+    return path.relative_to(files.ROOT) if path.is_relative_to(files.ROOT) else path
+
+
+@script
+def main():
+    order = parse_arguments()
+    made = importing.import_clip(order)
+    (height, width), (full_height, full_width) = made.size, made.source
+    fps = f", {made.fps:.4g} a second" if made.fps else ""
+    print(f"made {shown(order.frames)}: {len(made.numbers)} frames of {width}x{height} px{fps}, "
+          f"of the clip's frames {made.numbers[0]} to {made.numbers[-1]}, "
+          f"{full_width}x{full_height} px")
+    print(f"mask of frame {made.numbers[0]}:")
+    colours = {k: f" (colour {import_mask.hexadecimal(rgb)})" for rgb, k in made.colours}
+    for k, px in made.areas.items():
+        print(f"  object {k}{colours.get(k, '')}: {px} px")
+    for note in made.notes:
+        print(f"note: {note}")
+    print(f"preview: {shown(made.preview)}")
+    data = [] if shown(order.data) == shown(importing.VIDEOS) else [f"DATA={shown(order.data)}"]
+    print("next:", shlex.join(["make", "segment", f"VIDEO={order.name}", *data]))
+
+
+if __name__ == "__main__":
+    main()
