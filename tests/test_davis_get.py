@@ -84,7 +84,7 @@ def sha256(data):
 
 def test_all_of_it(site, content, packed):
     result = site.get()
-    assert works(result, f"next: python ResNetF/nets.py {site.root}",
+    assert works(result, f"next: python tools/run.py --data {site.root}",
                  *(f"sha256 {sha256(data)} {name}" for name, data in packed.items()),
                  "unpacked trainval: 3 sequences, 12 frames, 12 annotations: all is well",
                  "unpacked test-challenge: 2 sequences, 7 frames, 2 annotations: all is well")

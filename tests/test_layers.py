@@ -388,3 +388,12 @@ def test_layers_and_samples_have_the_same_kinds():
     data_layers = {name for name, value in vars(layers).items()
                    if isinstance(value, type) and getattr(value, "kind", None)}
     assert data_layers == set(sources.KINDS)
+
+
+def test_a_sample_that_nobody_waits_for_leaves_no_trace(data_set, capfd):
+    ahead, _ = prefetcher(data_set)
+    ahead.get(0, 0)
+    ahead._process.stdout.close()  # as when the run ends while a sample is made
+    ahead.request(0, 1)
+    assert ahead._process.wait(60) == 0
+    assert capfd.readouterr().err == ""

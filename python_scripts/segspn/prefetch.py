@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import traceback
+from contextlib import suppress
 
 import numpy as np
 
@@ -114,12 +115,15 @@ def serve(kind, text, descriptor):
 
 def main():
     kind, text, descriptor = sys.argv[1:]
-    try:
-        serve(kind, text, int(descriptor))
-    except UserError as error:
-        os.write(1, FAILED + str(error).encode())
-    except Exception:
-        os.write(1, BROKEN + traceback.format_exc().encode())
+    with suppress(BrokenPipeError):  # the parent has ended meanwhile, and wants no sample
+        try:
+            serve(kind, text, int(descriptor))
+        except UserError as error:
+            os.write(1, FAILED + str(error).encode())
+        except BrokenPipeError:
+            raise
+        except Exception:
+            os.write(1, BROKEN + traceback.format_exc().encode())
 
 
 if __name__ == "__main__":
