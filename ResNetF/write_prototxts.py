@@ -68,13 +68,13 @@ def write_sequence(backbone, data, size, sequence, objects, changes=()):
                        data=data, sequence=sequence, object=k, size=size)
 
 
-def write_test_challenge():
+def write_test_challenge(changes=()):
     """Everything that the 2017 release's command lines need."""
     write_deploys()
-    write_generic(nets.RESNET101, DAVIS_2017, nets.WORKING_SIZE)
+    write_generic(nets.RESNET101, DAVIS_2017, nets.WORKING_SIZE, changes=changes)
     for sequence, count in davis.TEST_CHALLENGE.items():
         write_sequence(nets.RESNET101, DAVIS_2017, nets.WORKING_SIZE, sequence,
-                       range(1, count + 1))
+                       range(1, count + 1), changes)
 
 
 def parse_size(text, backbone):
@@ -96,14 +96,32 @@ def default_backbone():
     return nets.RESNET101 if given else nets.RESNET50_THIN
 
 
-def solver_changes(args, backbone):
-    """The fields of the solvers that the command line sets."""
+def add_solver(arguments):
+    """The options that solver_changes reads."""
+    arguments.add_argument("--iterations", type=int, help="max_iter of the solver")
+    arguments.add_argument("--snapshot", type=int,
+                           help="iterations from snapshot to snapshot (the net's, or --iterations "
+                           "where that is less)")
+    arguments.add_argument("--base-lr", type=float, help="base_lr of the solver")
+
+
+def solver_changes(args, kind):
+    """The fields of the solvers that the command line sets.
+
+    kind: what is trained, as in nets.solver.  Raises UserError.
+    """
+    for name in ("iterations", "snapshot"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise UserError(f"--{name} must be at least 1, not {value}")
+        if value is not None and value >= 2**31:  # an int32 of the prototxt
+            raise UserError(f"--{name} must be below {2**31}, not {value}")
     changes = {}
     if args.iterations is not None:
-        if args.iterations < 1:
-            raise UserError(f"--iterations must be at least 1, not {args.iterations}")
         changes = {"max_iter": args.iterations,
-                   "snapshot": min(args.iterations, backbone.solver["snapshot"])}
+                   "snapshot": min(args.iterations, kind.solver["snapshot"])}
+    if args.snapshot is not None:
+        changes["snapshot"] = args.snapshot
     if args.base_lr is not None:
         if not 0 < args.base_lr < 1:
             raise UserError(f"--base-lr must be between 0 and 1, not {args.base_lr:g}")
@@ -112,23 +130,31 @@ def solver_changes(args, backbone):
 
 
 def write_data_set(args):
-    """The trainings of the sequences of a data set."""
+    """The trainings of the sequences of a data set, and the generic one where it has lists."""
+    if args.generic_only and not args.lists:
+        raise UserError("--generic-only: name the image lists with --lists")
     backbone = nets.BACKBONES[args.backbone] if args.backbone else default_backbone()
     data = davis.Davis(Path(args.data).expanduser())
     size = parse_size(args.size, backbone)
     changes = solver_changes(args, backbone)
-    sequences = args.sequences or data.sequences()
-    if not sequences:
-        raise UserError(f"{data.images} has no sequence (no folder of frames)")
     for name in args.lists or ():
         data.listed(name)
+    if not args.generic_only:
+        write_sequences(backbone, data, size, args.sequences or data.sequences(), changes)
+    if args.lists:
+        write_generic(backbone, from_scripts(data.root), size, lists=tuple(args.lists),
+                      changes=changes)
+        print(f"wrote the generic training ({backbone.name}): ../ResNetF/generic/solver.prototxt")
+
+
+def write_sequences(backbone, data, size, sequences, changes):
+    """The trainings of these sequences of a davis.Davis."""
+    if not sequences:
+        raise UserError(f"{data.images} has no sequence (no folder of frames)")
     for sequence in sequences:
         data.frames(sequence)
         write_sequence(backbone, from_scripts(data.root), size, sequence,
                        data.first_objects(sequence), changes)
-    if args.lists:
-        write_generic(backbone, from_scripts(data.root), size, lists=tuple(args.lists),
-                      changes=changes)
     print(f"wrote the trainings of {', '.join(sequences)} ({backbone.name})")
     print(f"next, in python_scripts/: python solve.py {backbone.weights} "
           f"../ResNetF/testnet_fgbg/{sequences[0]}/solver.prototxt")
@@ -142,13 +168,14 @@ def main():
     parser.add_argument("--backbone", choices=list(nets.BACKBONES),
                         help="default: resnet101 where ResNetF/PN_ResNetF.caffemodel is")
     parser.add_argument("--size", default="480x854", help="HEIGHTxWIDTH to work at (480x854)")
-    parser.add_argument("--iterations", type=int, help="max_iter of the solvers")
-    parser.add_argument("--base-lr", type=float, help="base_lr of the solvers")
+    add_solver(parser)
     parser.add_argument("--lists", nargs="+",
                         help="image lists of the generic training, relative to the data")
+    parser.add_argument("--generic-only", action="store_true",
+                        help="the generic training alone")
     args = parser.parse_args()
     if args.data == "test-challenge":
-        write_test_challenge()
+        write_test_challenge(solver_changes(args, nets.RESNET101))
         print("wrote the nets and solvers of DAVIS 2017 test-challenge to ResNetF/")
     else:
         write_data_set(args)

@@ -1,7 +1,13 @@
 """Trains a net: ResNetF for an object, a video or any foreground, or a refinement net.
 
-Beside the snapshots it leaves a CSV log and a curve.  A run that was stopped,
-or killed, goes on with --resume, to the same weights.
+Beside the model it leaves a CSV log and a curve.  A run that was stopped, or
+killed, goes on with --resume, to the same weights.
+
+A snapshot is a model and the solver's state, which is as large.  It is taken at
+the solver's interval, and where a run is stopped; the state of the one before
+goes then, and at the last iteration everything but the last model.  A training
+that is finished therefore cannot go on to more iterations.
+--keep-snapshots keeps every model and every state, also when the run goes on.
 
 Example:
     python solve.py ../ResNetF/PN_ResNetF.caffemodel \\
@@ -22,6 +28,12 @@ def parse_arguments():
     parser.add_argument("--gpu", type=int, help="GPU number (the CPU)")
     parser.add_argument("--resume", action="store_true", help="go on from the latest snapshot")
     parser.add_argument("--restart", action="store_true", help="delete an earlier run's snapshots")
+    parser.add_argument("--restart-changed", action="store_true",
+                        help="as --resume; delete an earlier run, and train anew, where it is of "
+                        "other weights, net, solver, seed or first frame, or has neither the "
+                        "model that is asked for nor a state to go on from")
+    parser.add_argument("--keep-snapshots", action="store_true",
+                        help="keep the models and solver states of all snapshots")
     parser.add_argument("--seed", type=int, help="of fillers and augmentation (0)")
     args = parser.parse_args()
     if args.seed is not None and not 0 <= args.seed < 2**31:
@@ -37,7 +49,8 @@ def main():
     from segspn import solving
 
     training = solving.Training(args.weights, args.solver, args.iterations, args.seed,
-                                args.resume, args.restart)
+                                args.resume, args.restart, args.restart_changed,
+                                args.keep_snapshots)
     try:
         model = training.run(args.gpu)
     except InterruptedError as stop:

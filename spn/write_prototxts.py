@@ -13,7 +13,7 @@ Example:
 from pathlib import Path
 
 from ResNetF.nets import solver
-from ResNetF.write_prototxts import solver_changes, write
+from ResNetF.write_prototxts import add_solver, solver_changes, write
 from segspn import cli, crops, files
 from segspn.errors import UserError, script
 from segspn.files import from_scripts
@@ -71,8 +71,7 @@ def parse_arguments():
     parser.add_argument("--coarse", nargs="+", default=[], type=Path,
                         help="folders of real score maps, <class>/<frame>_<k>.png, to learn from")
     parser.add_argument("--batch", type=int, help="crops an iteration")
-    parser.add_argument("--iterations", type=int, help="max_iter of the solver")
-    parser.add_argument("--base-lr", type=float, help="base_lr of the solver")
+    add_solver(parser)
     return parser.parse_args()
 
 

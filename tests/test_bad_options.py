@@ -39,7 +39,8 @@ def test_bad_options(refused, trainings):
     for option in ("--iterations=0", "--seed=-1", "--seed=99999999999"):
         assert training_refused(trainings, training, option.split("=")[0], "must be",
                                 options=[option])
-    for option in ("--size=480", "--size=0x31", "--iterations=0", "--lists=nosuch.txt"):
+    for option in ("--size=480", "--size=0x31", "--iterations=0", "--snapshot=0",
+                   "--snapshot=2147483648", "--lists=nosuch.txt"):
         assert refused(NETS, refused.data, option, data=False, words=[option.split("=")[1]])
 
 

@@ -180,6 +180,7 @@ def not_written(tmp_path, data_set, monkeypatch, capsys):
     (("--net", "nosuch"), ["--net", "'nosuch'", "refine_vgg"]),
     (("--batch", 0), ["'batch' must be at least 1"]),
     (("--iterations", 0), ["--iterations must be at least 1, not 0"]),
+    (("--snapshot", 0), ["--snapshot must be at least 1, not 0"]),
     (("--base-lr", 2), ["--base-lr must be between 0 and 1, not 2"]),
     (("--exclude", "toy"), ["is excluded"]),
     (("--coarse", "/nosuch"), ["/nosuch, which is no folder"])])

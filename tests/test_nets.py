@@ -1,6 +1,7 @@
 """The two forms of ResNetF are one function; names and numbers are the release's."""
 
 import itertools
+import sys
 
 import caffe
 import numpy as np
@@ -227,3 +228,17 @@ def test_tracked_prototxts_are_those_that_nets_writes(tmp_path, monkeypatch):
         assert (files.ROOT / "ResNetF" / name).read_text() == written, name
     solvers = list((tmp_path / "ResNetF/testnet_per_obj").glob("*/solver_*.prototxt"))
     assert len(solvers) == sum(write_prototxts.davis.TEST_CHALLENGE.values()) == 92
+
+
+@pytest.mark.parametrize("options, max_iter, snapshot", [
+    ((), 30000, 3000), (("--iterations", "60"), 60, 60), (("--iterations", "9000"), 9000, 3000),
+    (("--snapshot", "7"), 30000, 7), (("--iterations", "60", "--snapshot", "7"), 60, 7)])
+def test_iterations_and_snapshots_of_solvers(tmp_path, data_set, monkeypatch, options, max_iter,
+                                             snapshot):
+    monkeypatch.setattr(write_prototxts, "FOLDER", tmp_path / "ResNetF")
+    monkeypatch.setattr(sys, "argv", ["nets.py", str(data_set), "--backbone", "resnet101",
+                                      *options])
+    write_prototxts.main()
+    solvers = [prototxt.read(path, caffe.proto.caffe_pb2.SolverParameter(), "solver")
+               for path in (tmp_path / "ResNetF").glob("*/toy/solver*.prototxt")]
+    assert [(solver.max_iter, solver.snapshot) for solver in solvers] == [(max_iter, snapshot)] * 3

@@ -233,10 +233,10 @@ class RefinementTraining:
 
 def test_resumed_training_is_the_uninterrupted_one(video):
     whole, parted = (RefinementTraining(video, name, 5) for name in ("whole", "parted"))
-    assert whole.run(seed=2) == whole.model(5)
-    parted.run(seed=2, iterations=2)
+    assert whole.run(seed=2, keep_snapshots=True) == whole.model(5)
+    parted.run(seed=2, iterations=2, keep_snapshots=True)
     parted.run(resume=True)
-    assert_same_result(parted, whole, 5)
+    assert_same_result(parted, whole, 5, keep=True)
     before, after = (weights.read_caffemodel(parted.model(n)) for n in (2, 5))
     for layer in ("gates", "mask", "refined"):
         assert (before[layer][0] != after[layer][0]).any(), layer

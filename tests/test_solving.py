@@ -33,10 +33,12 @@ def history_of(state):
     return message.SerializeToString()
 
 
-def assert_same_result(ours, theirs, iteration):
-    """Bit for bit: weights, momentum, and log but for its seconds."""
+def assert_same_result(ours, theirs, iteration, keep=False):
+    """Bit for bit: weights, log but for its seconds, and, where snapshots are kept, momentum."""
     assert ours.model(iteration).read_bytes() == theirs.model(iteration).read_bytes()
-    assert history_of(ours.state(iteration)) == history_of(theirs.state(iteration))
+    assert [run.state(iteration).exists() for run in (ours, theirs)] == [keep, keep]
+    if keep:
+        assert history_of(ours.state(iteration)) == history_of(theirs.state(iteration))
     assert rows_of(ours.log) == rows_of(theirs.log)
     assert [row[0] for row in rows_of(ours.log)[1:]] == [str(i + 1) for i in range(iteration)]
 
@@ -64,11 +66,10 @@ def test_a_run_from_any_folder(trainings, tmp_path):
     result = trainings.solve(training, cwd=elsewhere)
     assert succeeds(result)
     assert not list(elsewhere.iterdir())
-    # Snapshots every 20 iterations and at the end; nothing else is left.
-    assert sorted(p.name for p in training.folder.iterdir()) == sorted([
-        "toy_obj_1_curve.png", "toy_obj_1_log.csv", "toy_obj_1_run.json",
-        *(f"toy_obj_1_iter_{n}.{ending}" for n in (20, 40, 50)
-          for ending in ("caffemodel", "solverstate"))])
+    # Of the snapshots, the last model alone.
+    assert {p.name for p in training.folder.iterdir()} == {
+        "toy_obj_1_curve.png", "toy_obj_1_iter_50.caffemodel", "toy_obj_1_log.csv",
+        "toy_obj_1_run.json"}
     assert f"wrote {training.model(50)}" in result.stdout
     assert (f"next: python infer_test_perobj.py 50 toy 1 --data {trainings.parameters['data']} "
             "--size 48x64\n") in result.stdout
@@ -125,10 +126,10 @@ def test_resumed_run_is_the_uninterrupted_one(trainings, changes):
     for training in (whole, parted):
         with training.solver.open("a") as file:
             file.writelines(f"stepvalue: {n}\n" for n in steps)
-    trainings.solve_here(whole, seed=4)
-    trainings.solve_here(parted, seed=4, iterations=7)
-    trainings.solve_here(parted, resume=True)  # the seed is remembered
-    assert_same_result(parted, whole, 20)
+    trainings.solve_here(whole, seed=4, keep_snapshots=True)
+    trainings.solve_here(parted, seed=4, iterations=7, keep_snapshots=True)
+    trainings.solve_here(parted, resume=True)  # the seed is remembered, and that all is kept
+    assert_same_result(parted, whole, 20, keep=True)
 
 
 def wait_for(path, process):
@@ -143,11 +144,11 @@ def test_run_that_is_stopped_and_killed_goes_on(trainings):
     count = 200
     whole, broken = (trainings.solver(name, max_iter=count) for name in ("whole", "broken"))
     process = trainings.start(broken)
-    wait_for(broken.state(20), process)
+    wait_for(broken.model(20), process)
     process.send_signal(signal.SIGTERM)
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 130 and "Traceback" not in errors
-    stopped = max(int(p.stem.split("_")[-1]) for p in broken.folder.glob("*.solverstate"))
+    stopped, = (int(p.stem.split("_")[-1]) for p in broken.folder.glob("*.solverstate"))
     assert 20 <= stopped < count
     assert f"stopped at iteration {stopped}; snapshot {broken.model(stopped)}" in errors
     assert "add --resume to go on" in errors
@@ -155,7 +156,7 @@ def test_run_that_is_stopped_and_killed_goes_on(trainings):
 
     process = trainings.start(broken, "--resume")
     following = stopped // SNAPSHOT * SNAPSHOT + SNAPSHOT
-    wait_for(broken.state(following), process)
+    wait_for(broken.model(following), process)
     with pytest.raises(UserError, match="another solve.py is training"):
         trainings.solve_here(broken, resume=True)
     process.kill()
@@ -203,7 +204,7 @@ def test_restart_that_fails_keeps_the_earlier_run(trainings):
 
 def test_damaged_snapshots_are_refused(trainings):
     training = trainings.solver("models", max_iter=30, snapshot=10)
-    trainings.solve_here(training)
+    trainings.solve_here(training, keep_snapshots=True)
     kept = content(training.folder)
     state, model = training.state(30), training.model(30)
 
@@ -221,7 +222,8 @@ def test_damaged_snapshots_are_refused(trainings):
 
     state.write_bytes(state.read_bytes()[:-1000])
     assert fails_in_one_line(trainings.solve(training, "--resume", "--iterations", 40), state,
-                             "truncated", "delete it to go on from the one before")
+                             "truncated", "delete it to go on from the one before",
+                             "of iteration 20", "--restart")
     assert restored()
     state.write_bytes(b"")
     assert refused(state, "--restart")
@@ -238,7 +240,7 @@ def test_damaged_snapshots_are_refused(trainings):
 
     # As the message says: without the last one it goes on from the one before.
     state.unlink()
-    result = trainings.solve(training, "--resume")
+    result = trainings.solve(training, "--resume", "--iterations", 40)
     assert succeeds(result) and "going on from iteration 20" in result.stdout
     assert model.read_bytes() == kept[model.name][0]
     assert state.read_bytes() == kept[state.name][0]
@@ -265,11 +267,11 @@ def test_thin_resnetf_resumed_is_the_uninterrupted_run(trainings):
     trainings.weights = files.MODELS / "resnet50_thin.caffemodel"
     whole, parted = (trainings.solver(name, **{**nets.RESNET50_THIN.solver, "max_iter": 6})
                      for name in ("whole", "parted"))
-    result = trainings.solve(whole)
+    result = trainings.solve(whole, "--keep-snapshots")
     assert succeeds(result) and "at their fillers, not in the file: feat08_res5" in result.stdout
-    assert succeeds(trainings.solve(parted, "--iterations", 3))
+    assert succeeds(trainings.solve(parted, "--iterations", 3, "--keep-snapshots"))
     assert succeeds(trainings.solve(parted, "--resume"))
-    assert_same_result(parted, whole, 6)
+    assert_same_result(parted, whole, 6, keep=True)
     before, after = (weights.read_caffemodel(parted.model(n)) for n in (3, 6))
     changed = {name for name in after for a, b in zip(before[name], after[name]) if (a != b).any()}
     assert {"conv_1", "conv_stage3_block2_branch2c", "feat08_res5", "score08"} <= changed

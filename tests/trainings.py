@@ -1,5 +1,6 @@
 """Trainings of a small net, for the tests that run solve.py."""
 
+import json
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -11,10 +12,14 @@ from google.protobuf import text_format
 
 from ResNetF import nets
 from segspn import files, solving, weights
+from segspn.training_log import TrainingLog
 
 SIZE = (48, 64)
 SOLVE = "python_scripts/solve.py"
 SNAPSHOT = 20
+PREFIX = "toy_obj_1"
+RECORD = f"{PREFIX}_run.json"
+BESIDE = {f"{PREFIX}_curve.png", f"{PREFIX}_log.csv", RECORD}
 
 
 def small_net(parameters):
@@ -81,3 +86,37 @@ class Trainings:
         return subprocess.Popen(
             [sys.executable, files.ROOT / SOLVE, self.weights, training.solver, *options],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def snapshot_files(models, states=()):
+    """The names of the snapshots of these iterations."""
+    return {*(f"{PREFIX}_iter_{n}.caffemodel" for n in models),
+            *(f"{PREFIX}_iter_{n}.solverstate" for n in states)}
+
+
+def left(training):
+    """The names of the snapshots of a training; beside log, curve and record nothing else is."""
+    names = {path.name for path in training.folder.iterdir() if not files.is_hidden(path)}
+    assert names > BESIDE
+    return names - BESIDE
+
+
+def record_of(training):
+    return json.loads((training.folder / RECORD).read_text())
+
+
+def after(monkeypatch, owner, name, action):
+    """Has a method do its work, and then action(self, *arguments)."""
+    method = getattr(owner, name)
+
+    def both(self, *arguments):
+        result = method(self, *arguments)
+        action(self, *arguments)
+        return result
+    monkeypatch.setattr(owner, name, both)
+
+
+def draw_plain_curves(monkeypatch):
+    """Has curves say what would be drawn, without Matplotlib, which takes its time."""
+    monkeypatch.setattr(TrainingLog, "draw", lambda self, path, title: files.write_text(
+        path, f"{title}, {len(self.rows)} rows, {self.names}"))

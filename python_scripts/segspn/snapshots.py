@@ -2,6 +2,7 @@
 
 import fcntl
 import glob
+import math
 import os
 import re
 import shutil
@@ -22,7 +23,7 @@ class Snapshots:
     """The snapshots <prefix>_iter_<n>.{caffemodel,solverstate} of a training.
 
     Caffe writes them into a folder of its own beside the prefix; they are
-    renamed when they are whole, the solverstate last.
+    renamed when they are whole and on the disk, the solverstate last.
     """
 
     def __init__(self, prefix):
@@ -85,11 +86,22 @@ class Snapshots:
         """Iterations that have a model, with or without a state, in order."""
         return self._iterations("caffemodel")
 
+    def remove_states(self, but=None):
+        """Deletes the solverstates, but for that of one iteration."""
+        for iteration in self._iterations("solverstate"):
+            if iteration != but:
+                self.state(iteration).unlink()
+
+    def remove_models(self, before=math.inf):
+        """Deletes the models of earlier iterations than `before`."""
+        for iteration in self.models():
+            if iteration < before:
+                self.model(iteration).unlink()
+
     def remove_all(self):
         """Deletes the snapshots of an earlier run, states first."""
-        for iteration in self.models():
-            self.state(iteration).unlink(missing_ok=True)
-            self.model(iteration).unlink()
+        self.remove_states()
+        self.remove_models()
 
     def check_space(self, solver):
         """Raises UserError where there is no room for a snapshot of `solver`.
@@ -116,25 +128,35 @@ class Snapshots:
         iteration = solver.iter
         solver.snapshot()
         state_path = Path(f"{self.working_prefix}_iter_{iteration}.solverstate")
-        state = _read_state(state_path)
+        state = _read_state(state_path, "run the same command again with --resume")
         state.learned_net = os.fspath(self.model(iteration))
         state_path.write_bytes(state.SerializeToString())
         with suppress(FileNotFoundError):  # no state beside a model that is not its own
             self.state(iteration).unlink()
-        state_path.with_suffix(".caffemodel").replace(self.model(iteration))
+        model_path = state_path.with_suffix(".caffemodel")
+        for path in (model_path, state_path):
+            _to_disk(path)  # since those before are deleted then
+        model_path.replace(self.model(iteration))
         state_path.replace(self.state(iteration))
         return self.model(iteration)
 
+    def _advice(self, iteration):
+        """What to do about a damaged state."""
+        before = [n for n in self.iterations() if n < iteration]
+        return (f"delete it to go on from the one before, of iteration {before[-1]}, or "
+                if before else "") + "train anew with --restart"
+
     def restore(self, solver, iteration):
         """Returns the solver to a snapshot.  Raises UserError where it is not this net's."""
-        state = _read_state(self.state(iteration))
+        advice = self._advice(iteration)
+        state = _read_state(self.state(iteration), advice)
         history = [(tuple(blob.shape.dim), len(blob.data)) for blob in state.history]
         expected = [(tuple(blob.shape), 4 * blob.count)
                     for blobs in solver.net.params.values() for blob in blobs]
         expected *= history_blobs(solver)
         if state.iter != iteration or history != expected:
             raise UserError(f"snapshot {self.state(iteration)} is damaged, or not of this net and "
-                            "iteration; delete it, or train anew with --restart")
+                            f"iteration; {advice}")
         report = weights.load(solver.net, self.model(iteration))
         if report.filler:
             raise UserError(f"snapshot {self.model(iteration)} lacks the layers {report.filler}")
@@ -150,11 +172,15 @@ def history_blobs(solver):
     return 2 if type(solver).__name__ in ("AdamSolver", "AdaDeltaSolver") else 1
 
 
-def _read_state(path):
+def _to_disk(path):
+    with files.writing(path), path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _read_state(path, advice):
     state = RawState()
     try:
         state.ParseFromString(files.existing_file(path, "snapshot").read_bytes())
     except DecodeError as error:
-        raise UserError(f"snapshot {path} is truncated; delete it to go on from the one before"
-                        ) from error
+        raise UserError(f"snapshot {path} is truncated; {advice}") from error
     return state

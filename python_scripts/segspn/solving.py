@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from segspn import device, files, layout, prototxt, sources, weights
+from segspn.earlier_run import EarlierRun
 from segspn.errors import UserError
 from segspn.snapshots import Snapshots
 from segspn.training_log import TrainingLog
@@ -28,11 +29,17 @@ class Training:
                 of the net's param_str)
     resume      go on from the latest snapshot, if there is one
     restart     delete the snapshots of an earlier run first
+    restart_changed  go on as with `resume`; where the earlier run is of other settings, or has
+                no state to go on from, delete it and train anew
+    keep_snapshots  keep all models and states; else earlier states go when there is a new
+                snapshot, and at the last iteration all but the model of that.  A run that
+                was begun with it goes on with it.
 
     Raises UserError for anything that a user can mend, before Caffe could abort.
     """
 
-    def __init__(self, weights, solver, iterations=None, seed=None, resume=False, restart=False):
+    def __init__(self, weights, solver, iterations=None, seed=None, resume=False, restart=False,
+                 restart_changed=False, keep_snapshots=False):
         self.weights = None if weights == "none" else files.existing_file(weights, "weights")
         self.path = solver
         self.parameters = prototxt.read_solver(solver)
@@ -46,23 +53,32 @@ class Training:
                         if layer.python_param.module == "segspn.layers"
                         and layer.python_param.layer in sources.KINDS]
         self.fingerprint = self._fingerprint()
-        self.resumed = 0 if restart else self._earlier_run(resume)
-        self.seed = self._seed(seed)
+        self._why_anew = None
+        earlier = None if restart else self._earlier_run(seed, resume, restart_changed)
+        self.resumed = earlier.start(self.iterations) if earlier else 0
+        self._lacks_its_end = bool(earlier) and earlier.lacks_its_end(self.iterations)
+        self.record = self._record(earlier.record if earlier else None, seed, keep_snapshots)
+        self.seed = self.record["seed"]
+        self._saved = self.resumed or None  # the iteration of the latest snapshot
         self.solver = None
 
     def _beside(self, ending):
         return self.snapshots.prefix.with_name(self.snapshots.prefix.name + ending)
 
-    def _earlier_run(self, resume):
-        """The iteration to go on from, 0 for a new training."""
-        models, whole = self.snapshots.models(), self.snapshots.iterations()
-        if models and not resume:
-            raise UserError(f"there is an earlier run, {self.snapshots.model(models[-1])}; "
+    def _earlier_run(self, seed, resume, restart_changed):
+        """The EarlierRun to go on with; None where there is none, or it is to be replaced."""
+        earlier = EarlierRun(self._beside("_run.json"), self.snapshots)
+        if not earlier.models:
+            return None
+        if not (resume or restart_changed):
+            raise UserError(f"there is an earlier run, {earlier.last_model}; "
                             "add --resume to go on from it, or --restart to delete it")
-        if models and not whole:
-            raise UserError(f"{self.snapshots.model(models[-1])} has no .solverstate to go on "
-                            "from; add --restart to delete it and train anew")
-        return whole[-1] if whole else 0
+        if restart_changed:
+            earlier.check_known()
+        self._why_anew = earlier.obstacle(self.fingerprint, seed, self.iterations)
+        if self._why_anew and not restart_changed:
+            raise UserError(f"{self._why_anew}; train anew with --restart")
+        return None if self._why_anew else earlier
 
     def _fingerprint(self):
         """sha256 of what decides a training's result but for its seed and length."""
@@ -79,30 +95,24 @@ class Training:
             digest.update(source.fingerprint())
         return digest.hexdigest()
 
-    def _seed(self, seed):
-        """The seed to use, that of the run that is resumed if there is one."""
-        path = self._beside("_run.json")
-        if self.resumed and path.is_file():
-            earlier = json.loads(path.read_text())
-            if seed not in (None, earlier["seed"]):
-                raise UserError(f"--seed {seed}: the run to go on with has the seed "
-                                f"{earlier['seed']}")
-            if earlier["fingerprint"] != self.fingerprint:
-                raise UserError(f"the run to go on with, {self.snapshots.prefix}, began with other "
-                                "weights, or has another net, solver or first frame; train anew "
-                                "with --restart")
-            return earlier["seed"]
-        default = self.sources[0].parameters["seed"] if self.sources else 0
-        return default if seed is None else seed
+    def _record(self, earlier, seed, keep_snapshots):
+        """The settings of this run, for EarlierRun: those of the one to go on with, if it has any.
 
-    def _begin_anew(self):
-        """Deletes the snapshots of an earlier run, and notes the settings of this one."""
-        self.snapshots.remove_all()
-        files.write_text(self._beside("_run.json"), json.dumps({
-            "weights": str(self.weights), "seed": self.seed, "fingerprint": self.fingerprint,
+        earlier: what the record of that says, or None.
+        """
+        default = self.sources[0].parameters["seed"] if self.sources else 0
+        record = dict(earlier or {
+            "weights": str(self.weights), "seed": default if seed is None else seed,
+            "fingerprint": self.fingerprint,
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "caffe": caffe.__version__, "python": platform.python_version(),
-            "numpy": np.__version__}, indent=1))
+            "numpy": np.__version__})
+        record["keep_snapshots"] = keep_snapshots or record.get("keep_snapshots", False)
+        record.pop("finished", None)  # it is to go on
+        return record
+
+    def _note(self, **more):
+        files.write_text(self._beside("_run.json"), json.dumps({**self.record, **more}, indent=1))
 
     def run(self, gpu=None):
         """Trains to the last iteration.  Returns the path of the last model.
@@ -110,15 +120,16 @@ class Training:
         SIGINT and SIGTERM end it after the iteration at hand, with a snapshot;
         InterruptedError then names the snapshot.
         """
-        if self.resumed >= self.iterations:
+        if self.resumed == self.iterations:
+            if self._lacks_its_end:
+                self._end_killed_run()
             print(f"already at iteration {self.resumed}: {self.snapshots.model(self.resumed)}")
             return self.snapshots.model(self.resumed)
         device.use(gpu)
         self.solver = self._make_solver()
         self.snapshots.begin()
         self.snapshots.check_space(self.solver)
-        log = TrainingLog(self._beside("_log.csv"), self._scalars(),
-                          max(self.parameters.average_loss, 1))
+        log = TrainingLog(self._beside("_log.csv"), self._scalars(), self._window)
         if self.resumed:
             self.snapshots.restore(self.solver, self.resumed)
             log.resume(self.resumed)
@@ -127,10 +138,17 @@ class Training:
             print(weights.load(self.solver.net, self.weights) if self.weights
                   else "all layers begin at their fillers")
             layout.set_bilinear(self.solver.net)
-            self._begin_anew()
+            if self._why_anew:
+                print(f"training anew: {self._why_anew}")
+            self.snapshots.remove_all()
+        self._note()
         for layer in self.data_layers():
             layer.start(self.seed, self.resumed * max(self.parameters.iter_size, 1))
         return self._loop(log)
+
+    @property
+    def _window(self):
+        return max(self.parameters.average_loss, 1)
 
     def _make_solver(self):
         """The caffe solver; snapshots and display are ours to do."""
@@ -171,17 +189,42 @@ class Training:
                     log.write()
                 if self.solver.iter % every == 0 and self.solver.iter < self.iterations:
                     self._save(log)
-        model = self._save(log)
-        if stop.requested:
-            raise InterruptedError(f"stopped at iteration {self.solver.iter}; snapshot {model}; "
-                                   "add --resume to go on")
+            model = self._save(log)
+            if self.solver.iter < self.iterations:
+                raise InterruptedError(f"stopped at iteration {self.solver.iter}; snapshot "
+                                       f"{model}; add --resume to go on")
+            self._finish()
         return model
 
     def _save(self, log):
-        log.write()
-        model = self.snapshots.save(self.solver)
+        """Writes log, snapshot and curve, unless those of this iteration are there already."""
+        iteration = self.solver.iter
+        if iteration != self._saved:
+            log.write()
+            self.snapshots.save(self.solver)
+            self._saved = iteration
+            if not self.record["keep_snapshots"]:
+                self.snapshots.remove_states(but=iteration)
+            self._draw(log)
+        return self.snapshots.model(iteration)
+
+    def _draw(self, log):
         log.draw(self._beside("_curve.png"), self.snapshots.prefix.name)
-        return model
+
+    def _finish(self):
+        """The work of the end, when the last model is whole; killed, it can be done again."""
+        if not self.record["keep_snapshots"]:
+            self.snapshots.remove_states()
+            self.snapshots.remove_models(before=self.iterations)
+        self._note(finished=self.iterations)
+
+    def _end_killed_run(self):
+        """What a run that was killed after its last model has not done any more."""
+        self.snapshots.begin()
+        log = TrainingLog.of_file(self._beside("_log.csv"), self._window)
+        log.resume(self.iterations)
+        self._draw(log)
+        self._finish()
 
     @staticmethod
     def _summary(averages):

@@ -24,6 +24,15 @@ class TrainingLog:
         self._recent = deque(maxlen=window)
         self._written = 0
 
+    @classmethod
+    def of_file(cls, path, window):
+        """The log of a file, with the names that it has; resume() reads its rows."""
+        header = []
+        if path.is_file():
+            with path.open(newline="", encoding="utf-8", errors="replace") as file:
+                header = next(csv.reader(file), [])
+        return cls(path, header[2:], window)
+
     def resume(self, iteration):
         """Reads the rows up to `iteration`; later, incomplete and damaged ones are dropped."""
         if not self.path.is_file():
