@@ -1,11 +1,21 @@
 # One command a step; `make help` lists them.
 VENV_PYTHON := .venv/bin/python
 SETUP := $(if $(PYTHON),--python "$(PYTHON)") $(if $(CAFFE_SRC),--caffe-src "$(CAFFE_SRC)") \
-         $(if $(CUDA),--cuda "$(CUDA)")
+         $(if $(CUDA),--cuda "$(CUDA)") $(if $(SLURM),--slurm)
 SYSTEM_PYTHON := $(or $(PYTHON),python3)
 
+RUN := $(if $(NAME),--name $(NAME)) $(if $(ITER),--iterations $(ITER)) \
+       $(if $(BACKBONE),--backbone $(BACKBONE)) $(if $(WEIGHTS),--weights $(WEIGHTS)) \
+       $(if $(REFINEMENT),--refinement $(REFINEMENT)) $(if $(SIZE),--size $(SIZE)) \
+       $(if $(LISTS),--lists $(LISTS)) $(if $(GENERIC_ITER),--generic-iterations $(GENERIC_ITER)) \
+       $(if $(JOBS),--jobs $(JOBS)) $(if $(THREADS),--threads $(THREADS)) \
+       $(if $(GPUS),--gpus $(GPUS)) $(if $(CLUSTER),--cluster $(CLUSTER)) \
+       $(if $(CLUSTER_OPTIONS),--cluster-options $(CLUSTER_OPTIONS)) $(if $(DRY),--dry-run) \
+       $(if $(RESTART),--restart) $(if $(KEEP),--keep-snapshots)
+
 .DEFAULT_GOAL := help
-.PHONY: help setup check check-cuda weights backbone prototxts train-refine demo test lint quality bench clean
+.PHONY: help setup check check-cuda weights backbone data prototxts generic davis segment \
+        train-refine demo test test-slurm lint quality bench bench-scale clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -25,8 +35,21 @@ weights: setup  ## the pretrained thin backbone; where to get the others
 backbone: setup
 	@$(VENV_PYTHON) tools/fetch_weights.py --quiet
 
+data: setup  ## DAVIS 2017 into data/DAVIS (SPLITS="trainval test-dev test-challenge")
+	@$(VENV_PYTHON) tools/davis.py get $(if $(SPLITS),--splits $(SPLITS))
+
 prototxts: setup  ## nets and solvers of DAVIS 2017 test-challenge
 	@$(VENV_PYTHON) -m ResNetF.nets test-challenge
+
+davis: backbone  ## all of a list: SPLIT=val (VIDEOS, ITER, BACKBONE, WEIGHTS, JOBS, GPUS, CLUSTER=slurm, DRY=1)
+	@$(VENV_PYTHON) tools/run.py --split "$(SPLIT)" $(if $(DATA),--data "$(DATA)") \
+	    $(if $(VIDEOS),--videos $(VIDEOS)) $(RUN)
+
+segment: backbone  ## a video of your own: VIDEO=name, after tools/import_video.py
+	@$(VENV_PYTHON) tools/run.py --data "$(or $(DATA),data/videos)" --videos "$(VIDEO)" $(RUN)
+
+generic: backbone  ## the generic foreground model, from DAVIS train and val (LISTS, GENERIC_ITER)
+	@$(VENV_PYTHON) tools/run.py --generic-only $(if $(DATA),--data "$(DATA)") $(RUN)
 
 train-refine: backbone  ## the refinement net anew, from data/DAVIS and synthetic videos (EXCLUDE="dog")
 	@$(VENV_PYTHON) tools/train_refine.py $(if $(EXCLUDE),--exclude $(EXCLUDE)) $(if $(RESTART),--restart)
@@ -36,6 +59,10 @@ demo: backbone  ## a real video, segmented from its first frame
 
 test: backbone  ## unit tests and a small end-to-end run
 	@$(VENV_PYTHON) -m pytest
+
+test-slurm: backbone  ## the small run on a real Slurm, which is started and stopped here
+	@$(SYSTEM_PYTHON) tools/setup_env.py --slurm
+	@$(VENV_PYTHON) -m pytest tests/slurm
 
 lint: setup  ## ruff
 	@$(VENV_PYTHON) -m ruff check .
@@ -48,6 +75,9 @@ bench: backbone  ## speed and memory, as ratios in one run
 	@$(VENV_PYTHON) tools/benchmark_propagation.py
 	@$(VENV_PYTHON) tools/benchmark_regions.py
 	@$(VENV_PYTHON) tools/benchmark_metrics.py
+
+bench-scale: backbone  ## how wall time goes with jobs, disk a video, memory a job
+	@$(VENV_PYTHON) tools/benchmark_scale.py
 
 clean:  ## remove the build and .venv (data, models and results stay)
 	rm -rf build .venv

@@ -1,7 +1,6 @@
 """Fixtures: a tiny data set in DAVIS layout, with exact masks, and small nets."""
 
 import os
-import shutil
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -10,13 +9,17 @@ import caffe
 import cv2
 import numpy as np
 import pytest
+from command_lines import parse
+from playwright.sync_api import sync_playwright
 from trainings import Trainings
 
+import sandbox
 from ResNetF import nets
 from segspn import davis, files, prototxt, weights
 
 SCRIPTS = files.PYTHON_SCRIPTS
 THIN = files.MODELS / "resnet50_thin.caffemodel"
+CHROMIUM = "/usr/bin/chromium"
 
 
 def draw_frame(index, size=(96, 128)):
@@ -63,20 +66,11 @@ def project(tmp_path, run):
 
     Has `root`, its folder, and `run`, which runs its scripts as a user does.
     """
-    root = tmp_path / "project"
-    shutil.copytree(SCRIPTS, root / "python_scripts")
-    for path in [*files.ROOT.glob("ResNetF/*.py"), *files.ROOT.glob("ResNetF/*/deploy*.prototxt"),
-                 *files.ROOT.glob("spn/*.py"), *files.ROOT.glob("spn/*/deploy*.prototxt")]:
-        copy = root / path.relative_to(files.ROOT)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(path, copy)
-    (root / "models").mkdir()
-    (root / "models/resnet50_thin.caffemodel").symlink_to(THIN)
-    environment = {**os.environ, "PYTHONPATH": f"{root / 'python_scripts'}{os.pathsep}{root}"}
+    root = sandbox.make(tmp_path / "project")
 
     def run_script(path, *arguments, **keywords):
-        return run(root / path, *arguments, **{"cwd": root / "python_scripts", "env": environment,
-                                               **keywords})
+        return run(root / path, *arguments, **{
+            "cwd": root / "python_scripts", "env": sandbox.environment(root), **keywords})
     return SimpleNamespace(root=root, run=run_script)
 
 
@@ -108,10 +102,41 @@ def thin_model(tmp_path_factory):
 
 
 @pytest.fixture
+def parsed(monkeypatch, tmp_path):
+    """Parses a command line by its script's own parser, in a project that has all folders."""
+    (tmp_path / "python_scripts").mkdir()
+    monkeypatch.chdir(tmp_path / "python_scripts")
+    return lambda command: parse(command, monkeypatch, tmp_path)
+
+
+@pytest.fixture
 def refused(project, data_set, tmp_path, thin_model):
     from refusals import Refusals  # which imports this file
 
     return Refusals(project, data_set, tmp_path, thin_model)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """Debian's browser, without a window."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """The run of workflows.Project, undisturbed, to its end; `reference` is its products().
+
+    A test that changes what it has must bring it back.
+    """
+    from workflows import Project  # which imports this file
+
+    project = Project(tmp_path_factory.mktemp("finished") / "project")
+    project.output = project.succeed()
+    project.reference = project.products()
+    return project
 
 
 @pytest.fixture

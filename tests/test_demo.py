@@ -1,15 +1,12 @@
 """The demo and the quality table: their command lines, their times and their tables."""
 
-import importlib.util
-import json
 import sys
-import time
 
 import numpy as np
 import pytest
+from command_lines import module_of
 
-from ResNetF import write_prototxts
-from segspn import cli, davis, evaluation, files
+from segspn import davis, evaluation, files
 from segspn.errors import UserError
 
 sys.path.insert(0, str(files.ROOT / "tools"))
@@ -18,67 +15,18 @@ import quality  # noqa: E402
 
 import steps  # noqa: E402  (a script, not a package)
 
-OBJECTS = [1, 2]
 COMMANDS = {
-    **{f"demo, {what}": command for what, command in demo.pipeline(OBJECTS)},
-    "demo, report": demo.report(),
-    **{f"quality, {what}": command for what, command in (
-        *steps.refined_maps(quality.DATA, "quality-0000", OBJECTS, quality.SIZE,
-                            quality.ITERATIONS),
-        *quality.labelling("quality-0000"))}}
-
-
-class ParsedError(Exception):
-    """Ends a script after its arguments are parsed."""
+    **{f"demo, {what}": command for what, command in demo.commands()},
+    "quality, pipeline": quality.pipeline(["quality-0000"]),
+    **{f"quality, {what}": command for what, command in quality.labelling("quality-0000")}}
 
 
 # ------------------------------------------------------------- the command lines
 
-def module_of(path):
-    """A script as a module; the one behind nets.py."""
-    if path == files.ROOT / "ResNetF/nets.py":
-        return write_prototxts
-    spec = importlib.util.spec_from_file_location(f"script_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture
-def parsed(monkeypatch, tmp_path):
-    """Parses a command line by its script's own parser, in a project that has all folders."""
-    (tmp_path / "python_scripts").mkdir()
-    monkeypatch.chdir(tmp_path / "python_scripts")
-
-    def parse(command):
-        script, *arguments = command
-        path = (files.PYTHON_SCRIPTS / script).resolve()
-        assert path.is_file(), script
-        for value in arguments:
-            if value.startswith("../"):
-                (tmp_path / "python_scripts" / value).mkdir(parents=True, exist_ok=True)
-        monkeypatch.setattr(sys, "argv", [script, *arguments])
-        module = module_of(path)
-        if hasattr(module, "parse_arguments"):
-            return vars(module.parse_arguments())
-        return parsed_in_main(module)
-
-    def parsed_in_main(module):
-        original = cli.Parser.parse_args
-
-        def parse_args(parser):
-            raise ParsedError(original(parser))
-        with monkeypatch.context() as patch, pytest.raises(ParsedError) as end:
-            patch.setattr(cli.Parser, "parse_args", parse_args)
-            module.main()
-        return vars(end.value.args[0])
-    return parse
-
-
 @pytest.mark.parametrize("name", COMMANDS)
 def test_command_lines_are_those_of_their_scripts(parsed, name):
     assert all(isinstance(word, str) for word in COMMANDS[name])
-    assert parsed(COMMANDS[name])
+    assert bool(parsed(COMMANDS[name])) == (len(COMMANDS[name]) > 1)
 
 
 def test_a_wrong_command_line_is_noticed(parsed):
@@ -89,128 +37,39 @@ def test_a_wrong_command_line_is_noticed(parsed):
 
 
 def test_steps_agree_on_iterations_size_and_data(parsed):
-    settings = {name: parsed(command) for name, command in COMMANDS.items()}
-    size = "x".join(map(str, demo.SIZE))
-    assert settings["demo, prototxts"]["iterations"] == demo.ITERATIONS
-    for name, args in settings.items():
-        iterations = demo.ITERATIONS if name.startswith("demo") else quality.ITERATIONS
-        assert args.get("iteration", iterations) == iterations, name
-        assert args.get("iter", iterations) == iterations, name
-        assert args.get("size") or size == size, name
-        if "infer" in name:
-            assert args["size"] == size, name
-        data = demo.DEMO if name.startswith("demo") else quality.DATA
+    for name, command in COMMANDS.items():
+        args, tool = parsed(command), demo if name.startswith("demo") else quality
+        assert args.get("iterations", tool.ITERATIONS) == tool.ITERATIONS, name
+        assert args.get("iter", tool.ITERATIONS) == tool.ITERATIONS, name
+        if "pipeline" in name:
+            assert args["size"] == "x".join(map(str, tool.SIZE)), name
         if "data" in args:
+            data = demo.DEMO if tool is demo else quality.DATA
             assert str(args["data"]) == files.from_scripts(data), name
-    assert [settings[f"demo, train object {k}"]["solver"][-10:] for k in OBJECTS] == [
-        "1.prototxt", "2.prototxt"]
-    assert settings["demo, labels of the coarse maps"]["coarse"]
-
-
-# ------------------------------------------------------------------ the demo's times
-
-def test_summary_is_a_markdown_table():
-    lines = demo.summary([("data", 0.25), ("train object 1", 61.0)]).splitlines()
-    assert lines[0].startswith("# Demo, 427x240, 200 iterations a net, ")
-    assert lines[2:7] == ["| step | seconds |", "|---|---|", "| data | 0.2 |",
-                          "| train object 1 | 61.0 |", "| total | 61.2 |"]
-
-
-class Project:
-    """A project in which every step is said to take `seconds`, or 0.1 where all is done."""
-
-    def __init__(self, root, monkeypatch):
-        for name, folder in (("ROOT", ""), ("MODELS", "models"), ("RESULTS", "results")):
-            monkeypatch.setattr(files, name, root / folder)
-        monkeypatch.setattr(demo, "OUTPUT", root / "results/demo")
-        monkeypatch.setattr(demo, "DEMO", root / "data/demo")
-        monkeypatch.setattr(steps, "run", self.step)
-        monkeypatch.setattr(sys, "argv", ["demo.py"])
-        davis.write_labels(root / "data/demo/Annotations/480p/bunny/00000.png",
-                           np.array([[0, 1, 2]], np.uint8))
-        (root / "data/demo/JPEGImages/480p").mkdir(parents=True)
-        self.output, self.always = demo.OUTPUT, {"prototxts", "overlay", "report"}
-        self.killed_at, self.seconds, self.done = None, 10, []
-
-    def step(self, what, command, again):
-        if what == self.killed_at:
-            raise KeyboardInterrupt
-        if what in self.done and what not in self.always:
-            return 0.1
-        self.done.append(what)
-        time.sleep(0.02)  # the times of files are some milliseconds apart
-        path = demo.product(what)
-        if what == "report":
-            self.page = (self.output / "summary.md").read_text()
-        path = path if path.suffix else path / f"{len(self.done)}.png"
-        path.unlink(missing_ok=True)
-        files.write_text(path, str(len(self.done)))
-        return self.seconds
-
-    def run(self, killed_at=None, seconds=10):
-        self.killed_at, self.seconds = killed_at, seconds
-        if killed_at:
-            with pytest.raises(SystemExit) as end:
-                demo.main()
-            assert end.value.code == 130
-        else:
-            demo.main()
-        return json.loads((self.output / "times.json").read_text())
-
-    def table(self):
-        rows = [line.strip("| ").split(" | ") for line
-                in (self.output / "summary.md").read_text().splitlines() if line.startswith("| ")]
-        return {what: float(seconds) for what, seconds in rows[1:]}
+    assert parsed(COMMANDS["demo, labels of the coarse maps"])["coarse"]
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
-    return Project(tmp_path, monkeypatch)
+def ran(monkeypatch):
+    """The steps that are run, each said to take 10 seconds."""
+    taken = []
+
+    def step(what, command, again):
+        taken.append((what, command, again))
+        return 10
+    monkeypatch.setattr(steps, "run", step)
+    return taken
 
 
-NAMES = ["data", *(what for what, _ in demo.pipeline(OBJECTS)), "report"]
-
-
-def test_times_of_a_demo_that_was_killed_after_the_trainings(project, capsys):
-    first = project.run(killed_at="refine", seconds=10)
-    assert list(first) == NAMES[:NAMES.index("refine")] and set(first.values()) == {10}
-    assert not (project.output / "summary.md").exists()
-    second = project.run(seconds=20)
-    late = dict.fromkeys(NAMES[NAMES.index("refine"):], 20)
-    assert second == {**first, "prototxts": 20, **late}
-    assert project.table() == {**second, "total": sum(second.values())}
-    assert list(project.table()) == [*NAMES, "total"]
-    assert "| report |" not in project.page and "| overlay | 20.0 |" in project.page
-    assert (project.output / "summary.md").read_text() in capsys.readouterr().out
-
-
-def test_times_of_a_demo_that_was_done(project):
-    project.run(seconds=10)
-    third = project.run(seconds=30)
-    assert third == {what: 30 if what in project.always else 10 for what in NAMES}
-    project.done.remove("train object 2")  # trained anew
-    project.done.remove("infer object 2")
-    times = project.run(seconds=40)
-    assert {what for what, seconds in times.items() if seconds == 40} == {
-        "train object 2", "infer object 2", *project.always}
-
-
-@pytest.mark.parametrize("text", [None, "{", "[]", '{"data": "x"}', '{"data": null}'])
-def test_steps_without_a_known_time_are_left_out(project, text):
-    project.run(seconds=10)
-    path = project.output / "times.json"
-    path.unlink()
-    if text:
-        path.write_text(text)
-    assert set(project.run(seconds=30)) == project.always
-    assert list(project.table()) == ["prototxts", "overlay", "report", "total"]
-
-
-def test_every_step_has_its_product():
-    products = [demo.product(what) for what in NAMES]
-    assert len(set(products)) == len(products) - 1  # the maps of both objects are in one folder
-    assert all(path.is_relative_to(files.ROOT) for path in products)
-    assert demo.product("train object 2").name == "bunny_obj_2_iter_200.caffemodel"
+def test_demo_runs_every_step_and_says_what_to_look_at(ran, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["demo.py"])
+    demo.main()
+    assert ran == [(what, command, "make demo") for what, command in demo.commands()]
+    told = capsys.readouterr().out
+    assert "40 seconds" in told
+    for name in ("results/runs/demo/report/bunny/report.html", "results/demo/overlay.mp4",
+                 "results/demo/contact_sheet.png"):
+        assert str(files.ROOT / name) in told
 
 
 # ---------------------------------------------------------------- the quality table
@@ -263,7 +122,9 @@ def test_only_the_videos_asked_for_count(evaluated, monkeypatch, tmp_path, count
     monkeypatch.setattr(sys, "argv", ["quality.py", "--sequences", str(count)])
     quality.main()
     assert evaluated == [names[:count]] * len(quality.STAGES)
-    assert {what.split(":")[0] for what, _ in ran[1:]} == set(names[:count])
+    what, command = ran[1]
+    assert what == "pipeline" and command == quality.pipeline(names[:count])
+    assert {what.split(":")[0] for what, _ in ran[2:]} == set(names[:count])
     assert ran[0][1][-2:] == ["--sequences", str(count)]
     assert "+ recovery" in (tmp_path / "results/table.md").read_text()
 

@@ -14,7 +14,7 @@ import numpy as np
 
 import steps
 from ResNetF import nets
-from segspn import cli, davis, evaluation, files, synthetic_data
+from segspn import cli, evaluation, files, synthetic_data
 from segspn.errors import UserError, script
 
 DATA = files.ROOT / "data/quality"
@@ -34,6 +34,13 @@ STAGES = (
 FOOT = ("Means over all objects. No training had the seed of these videos, but the shipped "
         "refinement net was trained on other videos of the same generator. With spatial "
         "propagation, and after it, the foreground mask is the dilated one of refine_spn.py.")
+
+
+def pipeline(sequences):
+    """The command line of all steps on these sequences."""
+    return ["../tools/run.py", "--data", files.from_scripts(DATA), "--split", NAMES,
+            "--videos", *sequences, "--backbone", nets.RESNET50_THIN.name,
+            "--size", "x".join(map(str, SIZE)), "--iterations", str(ITERATIONS)]
 
 
 def labelling(sequence):
@@ -65,13 +72,12 @@ def main():
         raise UserError(f"--sequences must be from 1 to 100, not {args.sequences}")
     steps.run("synthetic videos", ["../tools/synthetic.py", files.from_scripts(DATA), *SCENES,
                                    "--sequences", str(args.sequences)], "make quality")
-    data = davis.Davis(DATA)
     # Those asked for: an earlier run may have made more.
     name = synthetic_data.Recipe(names=NAMES).sequence
     sequences = [name(index) for index in range(args.sequences)]
+    steps.run("pipeline", pipeline(sequences), "make quality")
     for sequence in sequences:
-        maps = steps.refined_maps(DATA, sequence, data.first_objects(sequence), SIZE, ITERATIONS)
-        for what, command in [*maps, *labelling(sequence)]:
+        for what, command in labelling(sequence):
             steps.run(f"{sequence}: {what}", command, "make quality")
     text = table(sequences)
     files.write_text(OUTPUT / "table.md", text)

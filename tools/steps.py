@@ -6,7 +6,6 @@ import sys
 import time
 from contextlib import suppress
 
-from ResNetF import nets
 from segspn import cli, files
 from segspn.errors import UserError
 
@@ -51,31 +50,6 @@ class Forwarded:
         with suppress(IndexError):  # the end of the list; a signal may come at any line of this
             while True:
                 self._process.send_signal(self._pending.pop())
-
-
-def refined_maps(data, sequence, objects, size, iterations):
-    """(what, command line) of all from a sequence's first frame to its refined score maps.
-
-    data: folder in DAVIS layout; size: (height, width) that the thin net works at.
-    """
-    data, size = files.from_scripts(data), "x".join(map(str, size))
-    options = cli.inference_options(files.PYTHON_SCRIPTS / data, size)
-    backbone, iterations = nets.RESNET50_THIN, str(iterations)
-    fgbg = f"../models/{sequence}/{sequence}_fgbg_iter_{iterations}.caffemodel"
-
-    def solve(solver):
-        return ["solve.py", backbone.weights, f"../ResNetF/{solver}", "--resume"]
-    return [
-        ("prototxts", ["../ResNetF/nets.py", data, "--sequences", sequence, "--backbone",
-                       backbone.name, "--size", size, "--iterations", iterations]),
-        ("train foreground", solve(f"testnet_fgbg/{sequence}/solver.prototxt")),
-        *((f"train object {k}", solve(f"testnet_per_obj/{sequence}/solver_{k}.prototxt"))
-          for k in objects),
-        ("infer foreground", ["infer_test_fgbg.py", fgbg, "../results/ResNetF_fgbg", sequence,
-                              *options]),
-        *((f"infer object {k}", ["infer_test_perobj.py", iterations, sequence, str(k), *options])
-          for k in objects),
-        ("refine", ["refine_spn.py", iterations, sequence, "--data", data])]
 
 
 def run(what, command, again):

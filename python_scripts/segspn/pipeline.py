@@ -1,0 +1,290 @@
+"""The steps of a run, from prototxts to a submission: their command lines, and what they leave.
+
+A step is of the whole run, of a video, or of an object.  Its commands are command lines
+as a user types them in python_scripts/.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from segspn import cli, files
+
+
+@dataclass(frozen=True)
+class Step:
+    """A kind of job.
+
+    per        what there is a job of: "run", "sequence" or "object"
+    commands   (run, *whose) -> command lines, each a list: a script of python_scripts/ and its
+               arguments; whose: () or (sequence,) or (sequence, object)
+    products   (run, *whose) -> paths of the files it leaves
+    needs      (run, *whose) -> the jobs that come before, each (step, whose)
+    reads      (run, *whose) -> paths of the files it reads that no job makes
+    on_gpu     whether its commands take --gpu
+    """
+
+    per: str
+    commands: Callable
+    products: Callable
+    needs: Callable
+    reads: Callable = lambda run, *whose: []
+    on_gpu: bool = False
+
+
+def frames(run, sequence):
+    return [path.stem for path in run.data_set.frames(sequence)]
+
+
+def model(run, sequence, k=None):
+    """The model of an object, or of the foreground, when its training is finished."""
+    what = "fgbg" if k is None else f"obj_{k}"
+    return files.MODELS / sequence / f"{sequence}_{what}_iter_{run.iterations}.caffemodel"
+
+
+def generic_model(run):
+    return files.MODELS / f"generic/ResNetF_iter_{run.generic['iterations']}.caffemodel"
+
+
+def start_weights(run):
+    """The weights that the trainings of videos begin with, as seen from python_scripts/."""
+    return files.from_scripts(generic_model(run)) if run.generic else run.weights
+
+
+def solver(sequence, k=None):
+    """The solver prototxt of an object, or of the foreground."""
+    kind, name = ("fgbg", "solver") if k is None else ("per_obj", f"solver_{k}")
+    return files.ROOT / f"ResNetF/testnet_{kind}/{sequence}/{name}.prototxt"
+
+
+def prototxts(run, sequence):
+    options = ["--base-lr", f"{run.base_lr:g}"] if run.base_lr else []
+    return [["../ResNetF/nets.py", run.data, "--sequences", sequence, "--backbone", run.backbone,
+             "--size", run.size, "--iterations", str(run.iterations),
+             "--snapshot", str(run.snapshot), *options]]
+
+
+def prototxt_files(run, sequence):
+    solvers = [solver(sequence), *(solver(sequence, k) for k in run.videos[sequence])]
+    return [*solvers, *(path.with_name(path.name.replace("solver", "train")) for path in solvers)]
+
+
+def generic_prototxts(run):
+    return [["../ResNetF/nets.py", run.data, "--lists", *run.generic["lists"], "--generic-only",
+             "--backbone", run.backbone, "--size", run.size,
+             "--iterations", str(run.generic["iterations"]), "--snapshot", str(run.snapshot)]]
+
+
+def solve(run, weights, path):
+    """The command line of a training."""
+    return [["solve.py", weights, files.from_scripts(path),
+             "--restart-changed" if run.restart else "--resume",
+             *(["--keep-snapshots"] if run.keep else [])]]
+
+
+def infer_foreground(run, sequence):
+    return [["infer_test_fgbg.py", files.from_scripts(model(run, sequence)),
+             "../results/ResNetF_fgbg", sequence, *cli.inference_options(
+                 files.PYTHON_SCRIPTS / run.data, run.size)]]
+
+
+def foreground_masks(run, sequence):
+    return [files.RESULTS / "ResNetF_fgbg" / sequence / f"{stem}.png"
+            for stem in frames(run, sequence)]
+
+
+def infer_object(run, sequence, k):
+    return [["infer_test_perobj.py", str(run.iterations), sequence, str(k),
+             *cli.inference_options(files.PYTHON_SCRIPTS / run.data, run.size)]]
+
+
+def score_maps(run, sequence, k):
+    folder = files.RESULTS / f"ResNetF_perobj_{run.iterations}" / sequence
+    return [folder / f"{stem}_{k}.{ending}" for stem in frames(run, sequence)
+            for ending in ("png", "jpg")]
+
+
+def refine(run, sequence):
+    return [["refine_spn.py", str(run.iterations), sequence, "--weights", run.refinement,
+             "--data", run.data]]
+
+
+def refined_maps(run, sequence):
+    folder = files.RESULTS / f"SPN_{run.iterations}" / sequence
+    return [folder / f"{stem}{ending}.png" for stem in frames(run, sequence)
+            for ending in ("", *(f"_{k}" for k in run.videos[sequence]))]
+
+
+def label(run, sequence):
+    return [["segment_instances.py", "--class", sequence, "--iter", str(run.iterations),
+             "--data", run.data, "--output", files.from_scripts(run.folder / "labels")]]
+
+
+def labels(run, sequence):
+    return [run.folder / "labels" / sequence / f"{stem}.png" for stem in frames(run, sequence)]
+
+
+def draw(run, sequence):
+    return [["../tools/overlay.py", "--frames", f"{run.data}/JPEGImages/480p/{sequence}",
+             "--labels", files.from_scripts(run.folder / "labels" / sequence),
+             "--output", files.from_scripts(run.folder / "overlay" / sequence)]]
+
+
+def evaluate(run):
+    return [["../tools/evaluate.py", "--results", files.from_scripts(run.folder / "labels"),
+             "--davis", run.data, "--split", split_name(run), "--sequences", *run.evaluated,
+             "--output", files.from_scripts(run.folder / "evaluation"),
+             "--processes", str(run.threads)]]
+
+
+def evaluation_tables(run):
+    return [run.folder / "evaluation" / f"{kind}_results-{split_name(run)}.csv"
+            for kind in ("global", "per-sequence", "per-frame")]
+
+
+def split_name(run):
+    return run.split or run.name
+
+
+def report(run, sequence):
+    """The report of a video; its timings and command lines are written by the job."""
+    here = files.from_scripts(run.folder / "report" / sequence)
+    return [["../tools/report.py", "--data", run.data, "--sequences", sequence,
+             "--labels", files.from_scripts(run.folder / "labels"),
+             "--scores", f"../results/ResNetF_perobj_{run.iterations}",
+             "--refined", f"../results/SPN_{run.iterations}",
+             "--foreground", "../results/ResNetF_fgbg", "--models", "../models",
+             "--title", f"{sequence}, {run.backbone}, {run.iterations} iterations",
+             "--timings", f"{here}/timings.json", "--commands", f"{here}/commands.json",
+             "--output", here]]
+
+
+def submit(run):
+    return [["../tools/submission.py", "--labels", files.from_scripts(run.folder / "labels"),
+             "--data", run.data, "--split", run.split,
+             "--output", files.from_scripts(run.folder / "submission.zip")]]
+
+
+def survey(run):
+    return [["../tools/overview.py", files.from_scripts(run.folder)]]
+
+
+def needed_for_overview(run):
+    return [*((step, (sequence,)) for sequence in run.videos for step in ("overlay", "report")),
+            *([("evaluate", ())] if run.evaluated else [])]
+
+
+def video_file(run, sequence):
+    """The file that lists a sequence's frames and first annotation as they are on disk."""
+    return run.folder / "videos" / f"{sequence}.json"
+
+
+def truth_file(run, sequence):
+    """The same of all of a sequence's annotations, which only figures depend on."""
+    return run.folder / "truth" / f"{sequence}.json"
+
+
+def generic_file(run):
+    """The same of the images of the generic training."""
+    return run.folder / "videos/.generic.json"
+
+
+def needed_for_training(run, sequence, *k):
+    return [("prototxts", (sequence,)), *([("train_generic", ())] if run.generic else [])]
+
+
+def read_by_training(run, sequence, *k):
+    """The weights that no job trains, and the first frame."""
+    weights = [] if run.generic else [files.PYTHON_SCRIPTS / run.weights]
+    return [video_file(run, sequence), *weights]
+
+
+def read_video(run, sequence, *k):
+    return [video_file(run, sequence)]
+
+
+def needed_for_refining(run, sequence):
+    return [("infer_foreground", (sequence,)),
+            *(("infer_object", (sequence, k)) for k in run.videos[sequence])]
+
+
+def all_labels(run, sequences):
+    return [("label", (sequence,)) for sequence in sequences]
+
+
+STEPS = {
+    "generic_prototxts": Step(
+        "run", generic_prototxts,
+        lambda run: [files.ROOT / f"ResNetF/generic/{name}.prototxt"
+                     for name in ("solver", "train")],
+        needs=lambda run: [], reads=lambda run: [generic_file(run)]),
+    "train_generic": Step(
+        "run", lambda run: solve(run, run.generic["weights"],
+                                 files.ROOT / "ResNetF/generic/solver.prototxt"),
+        lambda run: [generic_model(run)], needs=lambda run: [("generic_prototxts", ())],
+        reads=lambda run: [generic_file(run), files.PYTHON_SCRIPTS / run.generic["weights"]],
+        on_gpu=True),
+    "prototxts": Step("sequence", prototxts, prototxt_files, needs=lambda run, sequence: [],
+                      reads=read_video),
+    "train_foreground": Step(
+        "sequence", lambda run, sequence: solve(run, start_weights(run), solver(sequence)),
+        lambda run, sequence: [model(run, sequence)], needed_for_training, read_by_training,
+        on_gpu=True),
+    "train_object": Step(
+        "object", lambda run, sequence, k: solve(run, start_weights(run), solver(sequence, k)),
+        lambda run, sequence, k: [model(run, sequence, k)], needed_for_training, read_by_training,
+        on_gpu=True),
+    "infer_foreground": Step(
+        "sequence", infer_foreground, foreground_masks,
+        lambda run, sequence: [("train_foreground", (sequence,))], read_video, on_gpu=True),
+    "infer_object": Step(
+        "object", infer_object, score_maps,
+        lambda run, sequence, k: [("train_object", (sequence, k))], read_video, on_gpu=True),
+    "refine": Step(
+        "sequence", refine, refined_maps, needed_for_refining,
+        lambda run, sequence: [video_file(run, sequence), files.PYTHON_SCRIPTS / run.refinement],
+        on_gpu=True),
+    "label": Step("sequence", label, labels, lambda run, sequence: [("refine", (sequence,))],
+                  read_video),
+    "overlay": Step(
+        "sequence", draw,
+        lambda run, sequence: [run.folder / "overlay" / sequence / name
+                               for name in ("overlay.mp4", "contact_sheet.png")],
+        lambda run, sequence: all_labels(run, [sequence])),
+    "report": Step(
+        "sequence", report,
+        lambda run, sequence: [run.folder / "report" / sequence / "report.html"],
+        lambda run, sequence: all_labels(run, [sequence]),
+        lambda run, sequence: [truth_file(run, sequence)]),
+    "evaluate": Step("run", evaluate, evaluation_tables,
+                     lambda run: all_labels(run, run.evaluated),
+                     lambda run: [truth_file(run, sequence) for sequence in run.evaluated]),
+    "overview": Step("run", survey, lambda run: [run.folder / "overview.html"],
+                     needed_for_overview),
+    "submission": Step("run", submit, lambda run: [run.folder / "submission.zip"],
+                       lambda run: all_labels(run, run.videos))}
+
+
+def jobs(run):
+    """[(step, whose)] of all jobs of a run, in an order in which they could be run."""
+    wanted = []
+    if run.generic:
+        wanted += [("generic_prototxts", ()), ("train_generic", ())]
+    for sequence, objects in run.videos.items():
+        for name, step in STEPS.items():
+            if step.per == "sequence":
+                wanted.append((name, (sequence,)))
+            elif step.per == "object":
+                wanted += [(name, (sequence, k)) for k in objects]
+    return [*wanted, *([("evaluate", ())] if run.evaluated else []),
+            *([("overview", ())] if run.videos else []),
+            *([("submission", ())] if run.whole else [])]
+
+
+def job_path(step, whose):
+    """Where the files of a job are in done/, state/ and logs/, without an ending."""
+    return "/".join([step, *map(str, whose)])
+
+
+def describe(step, whose):
+    """A job in words: "train object dog 1"."""
+    return " ".join([step.replace("_", " "), *map(str, whose)])

@@ -1,0 +1,22 @@
+"""Writes the overview of a run: contact sheets, figures and links to the reports of its videos.
+
+Example:
+    python tools/overview.py results/runs/val
+"""
+
+from pathlib import Path
+
+from segspn import cli, overview, runs
+from segspn.errors import script
+
+
+@script
+def main():
+    parser = cli.parser(__doc__)
+    parser.add_argument("folder", type=Path, help="of the run, results/runs/<name>")
+    path = overview.write(runs.Run.read(parser.parse_args().folder))
+    print(f"wrote {path}; open it in a browser")
+
+
+if __name__ == "__main__":
+    main()
