@@ -5,13 +5,11 @@ import re
 
 import numpy as np
 import pytest
-from playwright.sync_api import sync_playwright
 from reports import FRAMES, OBJECTS, SIZE, facts_of, rgba, sources, write_page, write_results
 
 from segspn import files, report, synthetic
 from segspn import report_pictures as pictures
 
-CHROMIUM = "/usr/bin/chromium"
 HOSTILE = "a\"'><img src=q onerror=window.hit=1>&lt;{{script}}"
 TITLE = "</title></script><!--<script>window.hit=2</script><b id=bad>{{data}}"
 
@@ -26,14 +24,6 @@ def results(tmp_path_factory):
 @pytest.fixture(scope="module")
 def page(results):
     return write_page(results)
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 class Browser:

@@ -130,6 +130,15 @@ class Project:
         return {str(path.relative_to(self.root)): sha256(path) for path in paths
                 if not TIMED & {*path.parts, path.stem}}
 
+    def logs(self, step="*"):
+        """The text of all logs of a step's jobs."""
+        paths = sorted((self.folder / "logs").glob(f"{step}/**/*.log"))
+        return "\n".join(path.read_text() for path in paths)
+
+    def states_of_solvers(self):
+        """The states of trainings that can go on."""
+        return sorted((self.root / "models").glob("*/[!.]*.solverstate"))
+
     def check(self):
         """What must be so however a run ended: nothing runs, manifests tell the truth, all
         files are whole."""
