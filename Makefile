@@ -4,9 +4,9 @@ SETUP := $(if $(PYTHON),--python "$(PYTHON)") $(if $(CAFFE_SRC),--caffe-src "$(C
          $(if $(CUDA),--cuda "$(CUDA)") $(if $(SLURM),--slurm)
 SYSTEM_PYTHON := $(or $(PYTHON),python3)
 
-RUN := $(if $(NAME),--name $(NAME)) $(if $(ITER),--iterations $(ITER)) \
-       $(if $(BACKBONE),--backbone $(BACKBONE)) $(if $(WEIGHTS),--weights $(WEIGHTS)) \
-       $(if $(REFINEMENT),--refinement $(REFINEMENT)) $(if $(SIZE),--size $(SIZE)) \
+RUN := $(if $(NAME),--name "$(NAME)") $(if $(ITER),--iterations $(ITER)) \
+       $(if $(BACKBONE),--backbone $(BACKBONE)) $(if $(WEIGHTS),--weights "$(WEIGHTS)") \
+       $(if $(REFINEMENT),--refinement "$(REFINEMENT)") $(if $(SIZE),--size $(SIZE)) \
        $(if $(LISTS),--lists $(LISTS)) $(if $(GENERIC_ITER),--generic-iterations $(GENERIC_ITER)) \
        $(if $(JOBS),--jobs $(JOBS)) $(if $(THREADS),--threads $(THREADS)) \
        $(if $(GPUS),--gpus $(GPUS)) $(if $(CLUSTER),--cluster $(CLUSTER)) \

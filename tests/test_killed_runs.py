@@ -99,7 +99,7 @@ def test_ctrl_c_ends_in_order_and_a_second_run_is_refused(project):
     process = project.start()
     trainings = catch_training(project, process)
     status, output, errors = project.run()
-    assert status == 1 and "another process is at work on" in error_of(errors) and not output
+    assert status == 1 and "another run is at work on" in error_of(errors) and not output
     assert len(errors.splitlines()) == 1
     begin = time.monotonic()
     process.send_signal(signal.SIGINT)

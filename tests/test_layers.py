@@ -397,3 +397,14 @@ def test_a_sample_that_nobody_waits_for_leaves_no_trace(data_set, capfd):
     ahead.request(0, 1)
     assert ahead._process.wait(60) == 0
     assert capfd.readouterr().err == ""
+
+
+def test_generic_samples_of_other_images_have_another_fingerprint(data_set):
+    def fingerprint():
+        kind = "GenericForeground"
+        return sources.KINDS[kind](repr(parameters(kind, data_set))).fingerprint()
+    before = fingerprint()
+    assert fingerprint() == before
+    path = data_set / "JPEGImages/480p/toy/00002.jpg"
+    path.write_bytes((data_set / "JPEGImages/480p/toy/00001.jpg").read_bytes())
+    assert fingerprint() != before

@@ -149,13 +149,15 @@ def short(tmp_path_factory):
 def test_generic_weights_and_then_more_iterations(short):
     generic = ("--lists", "ImageSets/2017/val.txt", "--generic-iterations", 3)
     output = short.succeed("--generic-only", *generic)
-    folder, short.folder = short.folder, short.folder.with_name("generic")
+    short.folder = short.folder.with_name("generic")
     assert short.done() == {"generic_prototxts", "train_generic"}, output
-    short.folder, model = folder, short.root / "models/generic/ResNetF_iter_3.caffemodel"
+    model = short.root / "models/generic/ResNetF_iter_3.caffemodel"
     made = model.stat().st_mtime_ns
 
     options = ("--videos", "disk", "--weights", "generic", *generic)
-    short.succeed(*options, iterations=3)
+    output = short.succeed(*options, iterations=3)
+    assert "trained on videos that are evaluated (disk)" in output
+    short.folder = short.folder.with_name("val-part")  # not the figures of all of val
     assert short.done() == {*jobs_of("disk"), "generic_prototxts", "train_generic", "evaluate",
                             "overview"}  # a part of the list is not submitted
     assert model.stat().st_mtime_ns == made  # it was there already
@@ -338,7 +340,7 @@ def shared(tool, monkeypatch):
     ((), (4, 2)),  # of 8.5 GB
     (("--jobs", 8), (8, 1)), (("--jobs", 3), (3, 2)), (("--threads", 4), (2, 4)),
     (("--threads", 8), (1, 8)), (("--jobs", 2, "--threads", 3), (2, 3)),
-    (("--gpus", 7), (2, 4)), (("--gpus", 0, 1), (4, 2)), (("--gpus", 0, 1, 2, 3), (4, 2)),
+    (("--gpus", 7), (1, 8)), (("--gpus", 0, 1), (2, 4)), (("--gpus", 0, 1, 2, 3), (4, 2)),
     (("--cluster", "slurm"), (100, 4)),
     (("--cluster", "slurm", "--jobs", 500, "--threads", 16), (500, 16))])
 def test_jobs_and_threads_share_the_cores(shared, arguments, expected):

@@ -17,12 +17,13 @@ Example:
 
 import os
 import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import workflow
 from ResNetF import nets
 from ResNetF.write_prototxts import TRAIN_LISTS, default_backbone, parse_size
-from segspn import cli, costs, davis, files, refine, runs, weights
+from segspn import cli, costs, davis, device, files, refine, runs, weights
 from segspn.errors import UserError, script
 from spn import nets as refinement
 
@@ -37,8 +38,8 @@ def parse_arguments():
     what = parser.add_argument_group("what")
     what.add_argument("--split", help="list in ImageSets/2017: val, test-dev, test-challenge, …")
     what.add_argument("--videos", nargs="+", default=[], help="only these")
-    what.add_argument("--name", help="of the run's folder in results/runs (that of the split, or "
-                                     "of the only video)")
+    what.add_argument("--name", help="of the run's folder in results/runs (that of the split, with "
+                                     "-part where not all of it is run; or of the only video)")
     what.add_argument("--iterations", type=int,
                       help="of each training (3000; the thin net's 200)")
     what.add_argument("--backbone", choices=list(nets.BACKBONES),
@@ -121,11 +122,11 @@ def settings(args):
     backbone = nets.BACKBONES[args.backbone] if args.backbone else default_backbone()
     data = davis.Davis(args.data.expanduser())
     names, whole = ([], False) if args.generic_only else runs.chosen_videos(
-        data, args.split, args.videos)
+        data, args.split or None, [name for name in args.videos if name])
     iterations = args.iterations or (
         DAVIS_ITERATIONS if backbone is nets.RESNET101 else backbone.solver["max_iter"])
     own = files.from_scripts(data.root) != files.from_scripts(cli.DEFAULT_DATA)
-    size = args.size or runs.default_size(backbone, data, (names or data.sequences())[0], not own)
+    size = args.size or runs.default_size(backbone, data, names, not own)
     parse_size(size, backbone)
     generic = None
     if args.generic_only or args.weights == runs.GENERIC:
@@ -135,7 +136,8 @@ def settings(args):
         generic = {"lists": args.lists, "weights": generic_start(begin, backbone),
                    "iterations": args.generic_iterations or backbone.solver["max_iter"]}
     return runs.Run(
-        name=run_name(args, names), data=files.from_scripts(data.root), split=args.split,
+        name=run_name(args, names, whole), data=files.from_scripts(data.root),
+        split=args.split or None,
         videos=runs.objects_of(data, names), whole=whole,
         evaluated=runs.evaluated(data, names), backbone=backbone.name,
         weights=runs.GENERIC if generic else weights_file(args.weights, backbone),
@@ -152,14 +154,14 @@ def generic_start(path, backbone):
     return weights_file(path, backbone)
 
 
-def run_name(args, names):
+def run_name(args, names, whole):
     """The folder's name.  Raises UserError where there is none to take."""
     if args.name:
         return runs.checked_sequence(args.name, "run")
     if args.generic_only:
         return runs.GENERIC
     if args.split:
-        return runs.checked_sequence(args.split, "split")
+        return runs.checked_sequence(args.split, "split") + ("" if whole else "-part")
     if len(names) == 1:
         return names[0]
     raise UserError("several videos without a list: give the run a --name")
@@ -175,12 +177,32 @@ def shares(args, run, known):
     if args.cluster:
         return args.jobs or CLUSTER_JOBS, args.threads or CLUSTER_THREADS
     cores = len(os.sched_getaffinity(0))
-    jobs = args.jobs or max(1, min(2 * len(args.gpus) or cores, cores // (args.threads or 1), int(
+    jobs = args.jobs or max(1, min(len(args.gpus) or cores, cores // (args.threads or 1), int(
         workflow.MEMORY_SHARE * machine_memory() / known.memory_mb(run, "train_object"))))
     if jobs * (args.threads or 1) > cores:
         raise UserError(f"{jobs} jobs of {args.threads or 1} threads are more than the {cores} "
                         "cores; give fewer --jobs or --threads")
     return jobs, args.threads or cores // jobs
+
+
+def notes(run, jobs):
+    """What to know of a run before it begins, a line each."""
+    lines = [f"{run.name}: {run.backbone}, {run.iterations} iterations a training, at {run.size}; "
+             f"{len(run.videos)} videos, {sum(map(len, run.videos.values()))} objects"]
+    partly = [name for name in run.videos if name not in run.evaluated]
+    if run.evaluated and partly:
+        lines.append(f"note: without an annotation of every frame, not evaluated: "
+                     f"{', '.join(partly)}")
+    if run.generic:
+        seen = {frame.parent.name for name in run.generic["lists"]
+                for frame, _ in run.data_set.listed(name)}
+        if known := [name for name in run.evaluated if name in seen]:
+            lines.append("note: the generic model is trained on videos that are evaluated "
+                         f"({', '.join(known)}): figures of them are not of unseen videos")
+    if not run.cluster and jobs < len(run.gpus):
+        lines.append(f"note: {jobs} jobs at a time, for cores or memory: "
+                     f"{len(run.gpus) - jobs} of the GPUs are idle; --jobs sets it")
+    return lines
 
 
 @script
@@ -190,11 +212,14 @@ def main():
     jobs, threads = shares(args, run, known)
     run = run.with_threads(threads)
     task = workflow.Workflow(run, jobs, args.cluster_options, machine_memory(), args.look_every)
-    with task.alone():
+    with task.alone(), task.as_before() if args.dry_run else nullcontext():
         task.prepare()
+        print("\n".join(notes(run, jobs)), flush=True)
         if args.dry_run:
             print(task.plan(known))
         else:
+            if run.gpus and not run.cluster:
+                device.check(max(run.gpus))
             task.perform()
             print("\n".join(task.results()))
 

@@ -1,5 +1,6 @@
 """What a run asks of Slurm, beside what Snakemake's executor does."""
 
+import os
 import subprocess
 import time
 
@@ -39,7 +40,7 @@ def options(run, jobs, settings, seconds):
     jobs: in the queue at a time; settings: "slurm_partition=…", …; seconds: between looks at
     the queue, at least.
     """
-    return ["--executor", "slurm", "--jobs", str(jobs), "--latency-wait", "60",
+    return ["--executor", "slurm", "--jobs", str(jobs), "--latency-wait", "60", "--retries", "1",
             "--slurm-jobname-prefix", PREFIX, "--slurm-status-command", status_command(),
             "--slurm-init-seconds-before-status-checks", str(seconds),
             "--slurm-logdir", str(run.folder / "logs/slurm"),
@@ -48,9 +49,11 @@ def options(run, jobs, settings, seconds):
 
 def left_over(folder):
     """Ids of our jobs in the queue that an earlier run in this folder left."""
-    rows = [line.split("|") for line in asked("squeue", "--me", "--noheader",
-                                              "--format", "%A|%j|%Z")]
-    return [row[0] for row in rows if row[1].startswith(PREFIX) and row[2] == str(folder)]
+    rows = [line.split("|", 2) for line in asked("squeue", "--me", "--noheader",
+                                                 "--format", "%A|%j|%Z")]
+    here = os.path.realpath(folder)
+    return [row[0] for row in rows
+            if row[1].startswith(PREFIX) and os.path.realpath(row[2]) == here]
 
 
 def cancel_left_over(folder):

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 from tqdm import tqdm
 
@@ -17,12 +17,6 @@ from segspn.errors import UserError
 SNAKEFILE = files.ROOT / "workflow/Snakefile"
 MEMORY_SHARE = 0.85  # of the machine's memory, for jobs
 POLL = 0.5  # s
-
-
-def fresh(path):
-    """What tells a file from another of the same name: [name, size, time of change]."""
-    status = path.stat()
-    return [path.name, status.st_size, status.st_mtime_ns]
 
 
 def duration(seconds):
@@ -109,12 +103,33 @@ class Workflow:
 
     @contextmanager
     def alone(self):
-        """While it is entered, no other process runs this run.  Raises UserError."""
-        with locks.try_lock(self.run.folder / ".lock") as descriptor:
-            if descriptor is None:
-                raise UserError(f"another process is at work on {self.run.folder}; "
-                                "wait for its end, or stop it")
+        """While it is entered, no other process runs this run, or has to do with its videos.
+
+        Models and maps of a video are shared by all runs of it.  Raises UserError.
+        """
+        wanted = {self.run.folder / ".lock": self.run.folder, **{
+            runs.RUNS / ".locks" / video: f"video {video}" for video in self.run.videos}}
+        if self.run.generic:
+            wanted[runs.RUNS / ".locks/.generic"] = "the generic training"
+        with ExitStack() as stack:
+            for path, what in wanted.items():
+                if stack.enter_context(locks.try_lock(path)) is None:
+                    raise UserError(f"another run is at work on {what}; "
+                                    "wait for its end, or stop it")
             yield
+
+    @contextmanager
+    def as_before(self):
+        """For a dry run: afterwards, run.json is what it was, or is not there."""
+        path = self.run.folder / runs.SETTINGS
+        before = path.read_bytes() if path.is_file() else None
+        try:
+            yield
+        finally:
+            if before is None:
+                path.unlink(missing_ok=True)
+            elif path.read_bytes() != before:
+                files.write_bytes(path, before)
 
     def prepare(self):
         """Writes run.json, and for each video what is on disk of it."""
@@ -132,10 +147,11 @@ class Workflow:
                 path for pair in pairs for path in pair])
 
     @staticmethod
-    def _write_listing(listing, paths):
-        text = json.dumps([fresh(path) for path in paths]) + "\n"
-        if not listing.is_file() or listing.read_bytes() != text.encode():
-            files.write_text(listing, text)
+    def _write_listing(path, listed):
+        """Writes what is on disk of these files, unless it is what was written before."""
+        text = json.dumps(files.listing(listed)) + "\n"
+        if not path.is_file() or path.read_bytes() != text.encode():
+            files.write_text(path, text)
 
     def out_of_step(self):
         """The jobs whose manifest is there, but not all of the products that it names."""
@@ -175,7 +191,7 @@ class Workflow:
     def perform(self):
         """Runs what is to be done.  Raises UserError where jobs failed, KeyboardInterrupt."""
         begin = time.time()
-        print(f"{self.run.name}: {len(self.all_jobs)} jobs, {self.jobs} at a time, "
+        print(f"{len(self.all_jobs)} jobs, {self.jobs} at a time, "
               f"{self.run.threads} threads each; logs in {self.run.folder / 'logs'}", flush=True)
         log = self.run.folder / "logs/snakemake.log"
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -248,13 +264,15 @@ class Workflow:
     def results(self):
         """What the run left for people to look at, a line each, and the next command."""
         folder = self.run.folder
-        left = {"J and F": folder / "evaluation", "labels": folder / "labels",
-                "submission": folder / "submission.zip"}
+        left = {"J and F": folder / "evaluation", "labels": folder / "labels"}
+        if self.run.whole:
+            left["submission"] = folder / "submission.zip"
         for sequence in self.run.videos if len(self.run.videos) == 1 else ():
             left |= {"video": folder / "overlay" / sequence / "overlay.mp4",
                      "report": folder / "report" / sequence / "report.html"}
         lines = [f"{what}: {path}" for what, path in left.items() if path.exists()]
         if self.run.videos:
             return [*lines, f"next: open {folder / 'overview.html'} in a browser"]
-        model = pipeline.generic_model(self.run)
-        return [f"next: make davis SPLIT=val WEIGHTS={os.path.relpath(model, files.ROOT)}"]
+        model = os.path.relpath(pipeline.generic_model(self.run), files.ROOT)
+        return [f"next: make davis BACKBONE={self.run.backbone} WEIGHTS={model} SPLIT=<list of "
+                "videos that the generic training has not seen>"]

@@ -27,14 +27,19 @@ def gpu_count():
     return count.value
 
 
+def check(gpu):
+    """Raises UserError where Caffe cannot use GPU number `gpu`."""
+    if build_info()["mode"] != "CUDA":
+        raise UserError("--gpu: this Caffe was built for the CPU; build it with: make setup CUDA=1")
+    if not 0 <= gpu < gpu_count():
+        raise UserError(f"--gpu {gpu}: the CUDA driver sees {gpu_count()} GPUs")
+
+
 def use(gpu):
     """Moves Caffe to GPU number `gpu`, or to the CPU where it is None.  Raises UserError."""
     if gpu is None:
         caffe.set_mode_cpu()
         return
-    if build_info()["mode"] != "CUDA":
-        raise UserError("--gpu: this Caffe was built for the CPU; build it with: make setup CUDA=1")
-    if not 0 <= gpu < gpu_count():
-        raise UserError(f"--gpu {gpu}: the CUDA driver sees {gpu_count()} GPUs")
+    check(gpu)
     caffe.set_device(gpu)
     caffe.set_mode_gpu()

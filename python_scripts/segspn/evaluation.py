@@ -60,8 +60,12 @@ def listed_sequences(root, split):
     """
     name = files.checked_name(split, "split")
     path = files.existing_file(Path(root) / "ImageSets/2017" / f"{name}.txt", "list")
-    return [files.checked_name(line.strip(), "sequence")
-            for line in path.read_text().splitlines() if line.strip()]
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise UserError(f"list {path} is not UTF-8 text") from error
+    return list(dict.fromkeys(files.checked_name(line.strip(), "sequence")
+                              for line in lines if line.strip()))
 
 
 def measure(annotation, result, objects, void=False):

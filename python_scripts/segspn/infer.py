@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from ResNetF import nets
 from ResNetF.write_prototxts import deploy_path, parse_size
-from segspn import augment, davis, device, files, maps, prototxt, weights
+from segspn import augment, davis, device, files, prototxt, weights
 from segspn.errors import UserError
 
 
@@ -83,16 +83,16 @@ def over_frames(frames, outputs, stamp, weights_path, folder, process, args):
     """
     made_from = files.MadeFrom(stamp, {
         "weights": str(weights_path.resolve()), "changed": weights_path.stat().st_mtime_ns,
-        "scale": args.scale, "size": args.size})
+        "scale": args.scale, "size": args.size}, frames)
     todo = [(path, outputs(path)) for path in frames]
     if not args.force:
         todo = [(path, paths) for path, paths in todo
-                if not (all(map(made_from.is_current, paths)) and maps.are_newer(paths, [path]))]
+                if not all(made_from.is_current(output, path) for output in paths)]
     if not todo:
         return 0
     device.use(args.gpu)
     net = load_net(weights_path, folder, args.scale, args.size)
-    made_from.note()
+    made_from.note([output for _, paths in todo for output in paths])
     foreground = Foreground(net, "prob" if "prob" in net.blobs else "score_ori")
     for path, paths in tqdm(todo, unit="frame", dynamic_ncols=True, desc=todo[0][1][0].parent.name):
         process(foreground, files.read_image(path), paths)

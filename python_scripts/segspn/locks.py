@@ -1,7 +1,9 @@
 """Locks between the processes of jobs: one job at a time, one job a GPU.
 
 They are flock()s: the system frees them when the last process that has one ends,
-however it ends.  Children that are given the descriptor hold it, too.
+however it ends.  Children that are given the descriptor hold it, too (not on NFS,
+where the lock is the process's own).  Those of GPUs are between the processes of one
+user that have one folder for temporary files.
 """
 
 import ctypes

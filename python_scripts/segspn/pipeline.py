@@ -21,6 +21,7 @@ class Step:
     needs      (run, *whose) -> the jobs that come before, each (step, whose)
     reads      (run, *whose) -> paths of the files it reads that no job makes
     on_gpu     whether its commands take --gpu
+    is_quick   whether it takes seconds, and no job of a cluster
     """
 
     per: str
@@ -29,6 +30,7 @@ class Step:
     needs: Callable
     reads: Callable = lambda run, *whose: []
     on_gpu: bool = False
+    is_quick: bool = False
 
 
 def frames(run, sequence):
@@ -164,6 +166,15 @@ def submit(run):
              "--output", files.from_scripts(run.folder / "submission.zip")]]
 
 
+def needed_for_report(run, sequence):
+    """All that it shows; labels may be the same where the maps have changed."""
+    return [*needed_for_refining(run, sequence), ("refine", (sequence,)), ("label", (sequence,))]
+
+
+def read_by_report(run, sequence):
+    return [video_file(run, sequence), truth_file(run, sequence)]
+
+
 def survey(run):
     return [["../tools/overview.py", files.from_scripts(run.folder)]]
 
@@ -216,7 +227,7 @@ STEPS = {
         "run", generic_prototxts,
         lambda run: [files.ROOT / f"ResNetF/generic/{name}.prototxt"
                      for name in ("solver", "train")],
-        needs=lambda run: [], reads=lambda run: [generic_file(run)]),
+        needs=lambda run: [], reads=lambda run: [generic_file(run)], is_quick=True),
     "train_generic": Step(
         "run", lambda run: solve(run, run.generic["weights"],
                                  files.ROOT / "ResNetF/generic/solver.prototxt"),
@@ -224,7 +235,7 @@ STEPS = {
         reads=lambda run: [generic_file(run), files.PYTHON_SCRIPTS / run.generic["weights"]],
         on_gpu=True),
     "prototxts": Step("sequence", prototxts, prototxt_files, needs=lambda run, sequence: [],
-                      reads=read_video),
+                      reads=read_video, is_quick=True),
     "train_foreground": Step(
         "sequence", lambda run, sequence: solve(run, start_weights(run), solver(sequence)),
         lambda run, sequence: [model(run, sequence)], needed_for_training, read_by_training,
@@ -249,19 +260,19 @@ STEPS = {
         "sequence", draw,
         lambda run, sequence: [run.folder / "overlay" / sequence / name
                                for name in ("overlay.mp4", "contact_sheet.png")],
-        lambda run, sequence: all_labels(run, [sequence])),
+        lambda run, sequence: all_labels(run, [sequence]), read_video),
     "report": Step(
         "sequence", report,
         lambda run, sequence: [run.folder / "report" / sequence / "report.html"],
-        lambda run, sequence: all_labels(run, [sequence]),
-        lambda run, sequence: [truth_file(run, sequence)]),
+        needed_for_report, read_by_report),
     "evaluate": Step("run", evaluate, evaluation_tables,
                      lambda run: all_labels(run, run.evaluated),
-                     lambda run: [truth_file(run, sequence) for sequence in run.evaluated]),
+                     lambda run: [truth_file(run, sequence) for sequence in run.evaluated],
+                     is_quick=True),
     "overview": Step("run", survey, lambda run: [run.folder / "overview.html"],
-                     needed_for_overview),
+                     needed_for_overview, is_quick=True),
     "submission": Step("run", submit, lambda run: [run.folder / "submission.zip"],
-                       lambda run: all_labels(run, run.videos))}
+                       lambda run: all_labels(run, run.videos), is_quick=True)}
 
 
 def jobs(run):

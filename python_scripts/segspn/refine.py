@@ -102,7 +102,7 @@ class Refinement:
         made_from = files.MadeFrom(self.output / ".made_from.json", {
             "weights": str(self.weights.resolve()), "changed": self.weights.stat().st_mtime_ns,
             "scores": str(self.scores.resolve()), "objects": self.objects,
-            "foreground": self.foreground and str(self.foreground.resolve())})
+            "foreground": self.foreground and str(self.foreground.resolve())}, self.frames)
         todo = [frame for frame in self.frames if force or not self._is_current(frame, made_from)]
         if not todo:
             return 0
@@ -110,7 +110,7 @@ class Refinement:
         shape = files.read_image(todo[0]).shape[:2]
         self._inputs(todo[0], shape)  # checked before the net is made
         refiner = Refiner(self.weights, shape, len(self.objects))
-        made_from.note()
+        made_from.note([output for frame in todo for output in self._outputs(frame)])
         for path in tqdm(todo, unit="frame", dynamic_ncols=True, desc=self.output.name):
             self._refine(refiner, path, shape)
         return len(todo)
@@ -122,10 +122,11 @@ class Refinement:
     def _is_current(self, path, made_from):
         """Whether all that a frame leaves is there, and not older than what it is made from."""
         outputs = self._outputs(path)
-        inputs = [path, *(self.scores / f"{path.stem}_{k}.png" for k in self.objects)]
+        inputs = [self.scores / f"{path.stem}_{k}.png" for k in self.objects]
         if self.foreground:
             inputs.append(self.foreground / f"{path.stem}.png")
-        return all(map(made_from.is_current, outputs)) and maps.are_newer(outputs, inputs)
+        return (all(made_from.is_current(output, path) for output in outputs)
+                and maps.are_newer(outputs, inputs))
 
     def _inputs(self, path, shape):
         """The score maps, uint8, n x H x W, and the dilated foreground, bool, H x W."""

@@ -127,7 +127,8 @@ def chosen_videos(data, split, names):
     """
     if split is None:
         if not names:
-            raise UserError(f"which videos? {data.images} has: {', '.join(data.sequences())}")
+            raise UserError("which videos? Name a list (SPLIT=val) or a video (VIDEO=name); "
+                            f"{data.images} has: {', '.join(data.sequences())}")
         listed = names
     else:
         listed = evaluation.listed_sequences(data.root, split)
@@ -157,15 +158,16 @@ def evaluated(data, sequences):
         for frame in data.frames(sequence)) and len(data.frames(sequence)) > 2)
 
 
-def default_size(backbone, data, sequence, is_davis):
+def default_size(backbone, data, sequences, is_davis):
     """The working size, "HEIGHTxWIDTH", for a data set.
 
     That of DAVIS for DAVIS and ResNet-101; for the thin net on videos of one's own,
-    half of that area in the shape of the first frame.
+    a quarter of that area, in the shape of the first frame of the first.
     """
-    if is_davis:
+    sequences = sequences or data.sequences()
+    if is_davis or not sequences:
         return "x".join(map(str, nets.WORKING_SIZE))
-    height, width = files.read_image(data.frames(sequence)[0]).shape[:2]
+    height, width = files.read_image(data.frames(sequences[0])[0]).shape[:2]
     area = nets.WORKING_SIZE[0] * nets.WORKING_SIZE[1]
     area /= 1 if backbone is nets.RESNET101 else 4
     factor = min(1, (area / (height * width)) ** 0.5)

@@ -12,6 +12,7 @@ in the process that prepares samples, too.
 """
 
 import ast
+import hashlib
 
 import numpy as np
 
@@ -172,7 +173,11 @@ class GenericForeground(Samples):
         return self.at_size(frame, foreground, annotation == davis.VOID)
 
     def fingerprint(self):
-        return repr([str(pair) for pair in self.pairs]).encode()
+        digest = hashlib.sha256(repr([list(map(str, pair)) for pair in self.pairs]).encode())
+        for path in (path for pair in self.pairs for path in pair):
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        return digest.digest()
 
     def next_command(self, model):
         return (cli.command("solve.py", files.from_scripts(model))
