@@ -114,7 +114,7 @@ def settings(args):
         data = davis.Davis(root)
         objects, videos, about = on_disk(data, args.split)
         evaluated = runs.evaluated(data, objects)
-        size = runs.default_size(backbone, data, next(iter(objects)), not own)
+        size = runs.default_size(backbone, data, [next(iter(objects))], not own)
     else:
         objects, videos, about = published(args.split)
         evaluated = tuple(objects) if args.split == "val" else ()
