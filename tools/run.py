@@ -23,7 +23,7 @@ from pathlib import Path
 import workflow
 from ResNetF import nets
 from ResNetF.write_prototxts import TRAIN_LISTS, default_backbone, parse_size
-from segspn import cli, costs, davis, device, files, refine, runs, weights
+from segspn import cli, costs, davis, device, files, planning, refine, runs, weights
 from segspn.errors import UserError, script
 from spn import nets as refinement
 
@@ -188,7 +188,8 @@ def shares(args, run, known):
 def notes(run, jobs):
     """What to know of a run before it begins, a line each."""
     lines = [f"{run.name}: {run.backbone}, {run.iterations} iterations a training, at {run.size}; "
-             f"{len(run.videos)} videos, {sum(map(len, run.videos.values()))} objects"]
+             f"{planning.number(len(run.videos), 'video')}, "
+             f"{planning.number(sum(map(len, run.videos.values())), 'object')}"]
     partly = [name for name in run.videos if name not in run.evaluated]
     if run.evaluated and partly:
         lines.append(f"note: without an annotation of every frame, not evaluated: "
