@@ -21,19 +21,19 @@ help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 setup:  ## Debian packages, .venv, real Caffe (CUDA=1 or 0, CAFFE_SRC=folder or pinned, PYTHON=python3.11)
-	@$(SYSTEM_PYTHON) tools/setup_env.py $(SETUP)
+	@$(SYSTEM_PYTHON) -m tools.setup.environment $(SETUP)
 
 check: setup  ## Caffe's path, mode and layers, and a small net run
-	@$(VENV_PYTHON) tools/check.py
+	@$(VENV_PYTHON) -m tools.setup.check
 
 check-cuda: setup  ## compiles the CUDA code of our layers, where there is nvcc (no GPU needed)
-	@$(VENV_PYTHON) tools/check_cuda.py
+	@$(VENV_PYTHON) -m tools.setup.check_cuda
 
 weights: setup  ## the pretrained thin backbone; where to get the others
-	@$(VENV_PYTHON) tools/fetch_weights.py
+	@$(VENV_PYTHON) -m tools.setup.weights
 
 backbone: setup
-	@$(VENV_PYTHON) tools/fetch_weights.py --quiet
+	@$(VENV_PYTHON) -m tools.setup.weights --quiet
 
 data: setup  ## DAVIS 2017 into data/DAVIS (SPLITS="trainval test-dev test-challenge")
 	@$(VENV_PYTHON) tools/davis.py get $(if $(SPLITS),--splits $(SPLITS))
@@ -55,13 +55,14 @@ train-refine: backbone  ## the refinement net anew, from data/DAVIS and syntheti
 	@$(VENV_PYTHON) tools/train_refine.py $(if $(EXCLUDE),--exclude $(EXCLUDE)) $(if $(RESTART),--restart)
 
 demo: backbone  ## a real video, segmented from its first frame
+	@$(VENV_PYTHON) -m tools.setup.demo_data
 	@$(VENV_PYTHON) tools/demo.py
 
 test: backbone  ## unit tests and a small end-to-end run
 	@$(VENV_PYTHON) -m pytest
 
 test-slurm: backbone  ## the small run on a real Slurm, which is started and stopped here
-	@$(SYSTEM_PYTHON) tools/setup_env.py --slurm
+	@$(SYSTEM_PYTHON) -m tools.setup.environment --slurm
 	@$(VENV_PYTHON) -m pytest tests/slurm
 
 lint: setup  ## ruff

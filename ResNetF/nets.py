@@ -12,7 +12,7 @@ the fixed bilinear upsampling.  Two forms of one function are described here:
   published  upsample 2048 and 3072 channels, join them, then project (2017)
 
 They have the same scores, gradients and SGD trajectory; the first is several
-times cheaper.  segspn.layout converts weights from the second to the first.
+times cheaper.  segspn.caffenet.published_head converts weights from the second to the first.
 """
 
 import math
@@ -22,7 +22,7 @@ import caffe
 from caffe import layers as L
 from caffe import params as P
 
-from segspn import davis
+from segspn.data import davis
 
 WORKING_SIZE = (davis.HEIGHT, davis.WIDTH)  # that DAVIS frames are resized to
 AUGMENTATION = (3000, 0.05, 5, 0.1, 0.1, 1)

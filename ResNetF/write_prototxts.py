@@ -14,7 +14,8 @@ from pathlib import Path
 from google.protobuf import text_format
 
 from ResNetF import nets
-from segspn import cli, davis, files
+from segspn import cli, files
+from segspn.data import davis
 from segspn.errors import UserError, script
 from segspn.files import from_scripts
 

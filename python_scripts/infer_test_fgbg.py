@@ -10,7 +10,8 @@ Example:
 import shlex
 from pathlib import Path
 
-from segspn import cli, davis, files
+from segspn import cli, files
+from segspn.data import davis
 from segspn.errors import script
 
 
@@ -30,11 +31,11 @@ def main():
     weights = files.existing_file(args.weights, "weights")
     folder = args.result_dir / args.sequence
 
-    from segspn import infer
+    from segspn.method import score_maps
 
-    done = infer.over_frames(frames, lambda path: [folder / f"{path.stem}.png"],
+    done = score_maps.over_frames(frames, lambda path: [folder / f"{path.stem}.png"],
                              folder / ".made_from.json", weights, "testnet_fgbg",
-                             infer.write_mask, args)
+                             score_maps.write_mask, args)
     print(f"{folder}: {done} frames done, {len(frames) - done} were there")
     options = cli.inference_options(args.data, args.size, args.scale)
     print("next, with a net of each object:", "python infer_test_perobj.py <iteration>",

@@ -10,7 +10,8 @@ Example:
 
 from pathlib import Path
 
-from segspn import cli, davis, files
+from segspn import cli, files
+from segspn.data import davis
 from segspn.errors import UserError, script
 
 
@@ -37,13 +38,13 @@ def main():
     weights = files.existing_file(args.weights or files.MODELS / args.sequence / name, "weights")
     folder = files.RESULTS / f"ResNetF_perobj_{args.iteration}" / args.sequence
 
-    from segspn import infer
+    from segspn.method import score_maps
 
-    done = infer.over_frames(
+    done = score_maps.over_frames(
         frames,
         lambda path: [folder / f"{path.stem}_{args.object}.{ending}" for ending in ("png", "jpg")],
         folder / f".made_from_{args.object}.json", weights, "testnet_per_obj",
-        infer.write_score_map, args)
+        score_maps.write_score_map, args)
     print(f"{folder}: {done} frames done, {len(frames) - done} were there")
     print("next, with all objects:", cli.command("refine_spn.py", args.iteration, args.sequence,
                                                  *cli.data_options(args.data)))

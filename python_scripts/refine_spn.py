@@ -11,7 +11,8 @@ Example:
 
 from pathlib import Path
 
-from segspn import cli, davis, files
+from segspn import cli, files
+from segspn.data import davis
 from segspn.errors import script
 
 
@@ -36,7 +37,7 @@ def main():
     frames = data.frames(args.sequence)
     objects = data.first_objects(args.sequence)
 
-    from segspn import refine
+    from segspn.method import refine
 
     output = files.RESULTS / f"SPN_{args.iteration}" / args.sequence
     task = refine.Refinement(

@@ -18,8 +18,10 @@ Of any folder of score maps <frame>_<k>.png, k the object's id in the annotation
 
 from pathlib import Path
 
-from segspn import cli, davis, files, segmentation
+from segspn import cli, files
+from segspn.data import davis
 from segspn.errors import UserError, script
+from segspn.method import label_video
 
 
 def parse_arguments():
@@ -70,7 +72,7 @@ def score_maps(args, frames, objects):
     if args.coarse or not refined.is_dir():
         return {"scores": coarse,
                 "foreground": given or files.RESULTS / "ResNetF_fgbg" / args.sequence}
-    segmentation.check_refined(refined, coarse, frames, objects,
+    label_video.check_refined(refined, coarse, frames, objects,
                                masks=not (given or args.no_foreground))
     taken = {"scores": refined, "maker": "refine_spn.py", "foreground": given or refined}
     return taken if given else {**taken, "foreground_maker": "refine_spn.py"}
@@ -91,7 +93,7 @@ def of_pipeline(args):
 def of_folders(args):
     """The same of any folder of score maps."""
     return "<images>", {
-        "frames": segmentation.frames_of(args.scores, args.annotation), "scores": args.scores,
+        "frames": label_video.frames_of(args.scores, args.annotation), "scores": args.scores,
         "foreground": args.foreground, "annotation": args.annotation, "output": args.output}
 
 
@@ -102,7 +104,7 @@ def main():
     images, video = of_folders(args) if args.scores else of_pipeline(args)
     if args.no_foreground:
         video["foreground"] = None
-    task = segmentation.Segmentation(
+    task = label_video.Segmentation(
         **video, thresholds=thresholds, filtering=not args.no_filter,
         recovery=not (args.no_filter or args.no_recovery))
     done = task.run(args.force)

@@ -46,7 +46,7 @@ def parse_arguments():
 @script
 def main():
     args = parse_arguments()
-    from segspn import solving
+    from segspn.training import solving
 
     training = solving.Training(args.weights, args.solver, args.iterations, args.seed,
                                 args.resume, args.restart, args.restart_changed,

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from ResNetF.nets import solver
 from ResNetF.write_prototxts import add_solver, solver_changes, write
-from segspn import cli, crops, files
+from segspn import cli, files
 from segspn.errors import UserError, script
 from segspn.files import from_scripts
+from segspn.training import refinement_crops
 from spn import nets
 
 FOLDER = files.ROOT / "spn"
@@ -56,7 +57,7 @@ def parameters_of(args, net):
         "coarse": tuple(from_scripts(path.expanduser()) for path in args.coarse),
         "video": files.checked_name(args.video, "video") if args.video else "",
         "size": CROP, "batch": net.batch if args.batch is None else args.batch, "seed": 0}
-    crops.RefinementCrops(repr(parameters))
+    refinement_crops.RefinementCrops(repr(parameters))
     return parameters
 
 

@@ -6,35 +6,20 @@ import sys
 from types import SimpleNamespace
 
 import caffe
-import cv2
-import numpy as np
 import pytest
-from command_lines import parse
 from playwright.sync_api import sync_playwright
-from trainings import Trainings
 
 import sandbox
 from ResNetF import nets
-from segspn import davis, files, prototxt, weights
+from segspn import files
+from segspn.caffenet import prototxt, weights
+from segspn.data import davis
+from tests.support.command_lines import parse
+from tests.support.frames import THIN, draw_frame
+from tests.support.trainings import Trainings
 
 SCRIPTS = files.PYTHON_SCRIPTS
-THIN = files.MODELS / "resnet50_thin.caffemodel"
 CHROMIUM = "/usr/bin/chromium"
-
-
-def draw_frame(index, size=(96, 128)):
-    """A textured frame with two objects that move, and its exact annotation."""
-    height, width = size
-    rng = np.random.default_rng(5)
-    ground = cv2.GaussianBlur(rng.integers(0, 255, (height, width, 3), np.uint8), (0, 0), 3)
-    frame = cv2.addWeighted(ground, 0.6, np.full_like(ground, 60), 0.4, 0)
-    labels = np.zeros(size, np.uint8)
-    cv2.circle(labels, (width // 4 + 2 * index, height // 2), height // 5, 1, -1)
-    cv2.rectangle(labels, (width * 5 // 8, height // 4 + index),
-                  (width * 7 // 8, height // 2 + index), 2, -1)
-    frame[labels == 1] = frame[labels == 1] // 3 + np.array((20, 40, 160), np.uint8)
-    frame[labels == 2] = frame[labels == 2] // 3 + np.array((150, 120, 10), np.uint8)
-    return frame, labels
 
 
 @pytest.fixture
@@ -52,11 +37,17 @@ def data_set(tmp_path):
 
 @pytest.fixture
 def run():
-    """Runs a script of the project as a user does; returns the finished process."""
-    def run_script(path, *arguments, cwd=SCRIPTS, timeout=300, **keywords):
+    """Runs a script of the project as a user does, or (without .py) a module at the top.
+
+    Returns the finished process.
+    """
+    def run_script(path, *arguments, cwd=None, timeout=300, **keywords):
+        is_file = str(path).endswith(".py")
+        what = [os.fspath(files.ROOT / path)] if is_file else ["-m", path]
         return subprocess.run(
-            [sys.executable, os.fspath(files.ROOT / path), *map(os.fspath, map(str, arguments))],
-            cwd=cwd, capture_output=True, text=True, timeout=timeout, **keywords)
+            [sys.executable, *what, *map(os.fspath, map(str, arguments))],
+            cwd=cwd or (SCRIPTS if is_file else files.ROOT), capture_output=True, text=True,
+            timeout=timeout, **keywords)
     return run_script
 
 
@@ -72,21 +63,6 @@ def project(tmp_path, run):
         return run(root / path, *arguments, **{
             "cwd": root / "python_scripts", "env": sandbox.environment(root), **keywords})
     return SimpleNamespace(root=root, run=run_script)
-
-
-def names_in(folder):
-    """The names of the files of a folder, hidden ones apart, in order."""
-    return sorted(path.name for path in folder.iterdir() if not files.is_hidden(path))
-
-
-def fails_in_one_line(result, *words):
-    """Whether a script ended with status 1 and one line that has all the words."""
-    lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
-    assert result.returncode == 1, (result.returncode, result.stderr)
-    assert len(lines) == 1 and "Traceback" not in result.stderr, result.stderr
-    for word in words:
-        assert str(word) in lines[0], lines[0]
-    return True
 
 
 @pytest.fixture(scope="session")
@@ -111,7 +87,7 @@ def parsed(monkeypatch, tmp_path):
 
 @pytest.fixture
 def refused(project, data_set, tmp_path, thin_model):
-    from refusals import Refusals  # which imports this file
+    from tests.support.refusals import Refusals
 
     return Refusals(project, data_set, tmp_path, thin_model)
 
@@ -131,7 +107,7 @@ def finished(tmp_path_factory):
 
     A test that changes what it has must bring it back.
     """
-    from workflows import Project  # which imports this file
+    from tests.support.workflows import Project
 
     project = Project(tmp_path_factory.mktemp("finished") / "project")
     project.output = project.succeed()

@@ -26,7 +26,8 @@ from tqdm import tqdm
 import benchmark_parts
 from benchmark_parts import Case
 from ResNetF import nets
-from segspn import cli, device, files
+from segspn import cli, files
+from segspn.caffenet import device
 from segspn.errors import UserError, script
 
 RESNET101, THIN = nets.RESNET101.name, nets.RESNET50_THIN.name

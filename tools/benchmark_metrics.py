@@ -17,8 +17,9 @@ from scipy import ndimage
 
 import benchmark
 from benchmark_parts import timed
-from segspn import davis, metrics
+from segspn.data import davis
 from segspn.errors import UserError, script
+from segspn.evaluation import metrics
 
 AREAS = (0.05, 0.1, 0.2)  # of the frame
 

@@ -11,8 +11,11 @@ import cv2
 import numpy as np
 
 from ResNetF import nets
-from segspn import augment, davis, device, files, layout, prototxt, sources, weights
+from segspn import files
+from segspn.caffenet import device, prototxt, published_head, weights
+from segspn.data import davis
 from segspn.errors import UserError
+from segspn.training import augment, sources
 
 THIN_WEIGHTS = files.PYTHON_SCRIPTS / nets.RESNET50_THIN.weights
 DATA_LAYER, SEQUENCE = "FirstFrameObject", "synthetic"
@@ -65,7 +68,7 @@ def initialise(net, case):
                 blobs[2].data[...] = 1
             elif "scale" in name and len(blobs) == 2:
                 blobs[0].data[...] = 0.7
-    layout.set_bilinear(net)
+    published_head.set_bilinear(net)
 
 
 def timed(function, repeat):
@@ -80,7 +83,7 @@ def timed(function, repeat):
 
 
 def make_solver(case, data):
-    """The solver that segspn.solving makes of the real net and settings."""
+    """The solver that segspn.training.solving makes of the real net and settings."""
     backbone = nets.BACKBONES[case.net]
     parameters = nets.solver(backbone, "", str(Path(data) / "unused"), snapshot=0, display=0,
                              random_seed=0)

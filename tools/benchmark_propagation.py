@@ -20,8 +20,11 @@ import numpy as np
 
 import benchmark
 from benchmark_parts import timed
-from segspn import davis, device, files, prototxt, refine
+from segspn import files
+from segspn.caffenet import device, prototxt
+from segspn.data import davis
 from segspn.errors import UserError, script
+from segspn.method import refine
 from spn import nets
 
 SHAPE = (1, 32, 240, 427)

@@ -17,9 +17,10 @@ import numpy as np
 
 import benchmark
 from benchmark_parts import timed
-from segspn import davis, regions
-from segspn.arbitration import label_frame
+from segspn.data import davis
 from segspn.errors import script
+from segspn.method import craf
+from segspn.method.craf import label_frame
 
 OBJECTS = [1, 2, 3]
 
@@ -65,7 +66,7 @@ def rows(size, repeat):
     """A row a case, as it is measured: its name, regions of its first map, frames a second."""
     before, foreground = disks(size), np.ones(size, bool)
     for name, maps in cases(size):
-        count = len(regions.regions_of(maps[0] > regions.Thresholds.region_score).areas)
+        count = len(craf.regions_of(maps[0] > craf.Thresholds.region_score).areas)
         seconds = statistics.median(timed(
             functools.partial(label_frame, maps, OBJECTS, before, foreground), repeat))
         yield {"case": name, "regions": count, "frames_per_second": 1 / seconds}

@@ -24,8 +24,9 @@ from tqdm import tqdm
 import benchmark
 import sandbox
 from ResNetF import nets
-from segspn import pipeline, planning, synthetic_data
 from segspn.errors import UserError, script
+from segspn.runs import planning, steps
+from segspn.synthetic import data_set
 
 SPLIT = "val"
 THIN = nets.RESNET50_THIN.name
@@ -47,12 +48,12 @@ class Scale:
 
     def write(self, root):
         """Writes the synthetic data set."""
-        recipe = synthetic_data.Recipe(1, self.size, self.objects, self.frames, "scale", SPLIT)
-        synthetic_data.claim(root, recipe)
+        recipe = data_set.Recipe(1, self.size, self.objects, self.frames, "scale", SPLIT)
+        data_set.claim(root, recipe)
         for index in range(self.videos):
-            for _ in synthetic_data.write_sequence(root, recipe, index):
+            for _ in data_set.write_sequence(root, recipe, index):
                 pass
-        synthetic_data.write_list(root, recipe, self.videos)
+        data_set.write_list(root, recipe, self.videos)
 
 
 FULL = Scale(2, 2, 12, (240, 427), 40)
@@ -114,7 +115,7 @@ def step_rows(boxes, videos):
     """A row a step: seconds of its jobs each way, memory, disk a video, files that are equal."""
     of_way = {way: states(box) for way, box in boxes.items()}
     rows = []
-    for step in pipeline.STEPS:
+    for step in steps.STEPS:
         jobs = {way: [state for state in found if state["job"][0] == step]
                 for way, found in of_way.items()}
         if not any(jobs.values()):

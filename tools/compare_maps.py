@@ -15,8 +15,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from segspn import cli, davis, files, maps, metrics
+from segspn import cli, files
+from segspn.data import davis, planes
 from segspn.errors import UserError, script
+from segspn.evaluation import metrics
 
 HALF = 127  # of 255: a greater score is more than one half
 
@@ -36,7 +38,7 @@ def parse_arguments():
 
 def measure(folder, frame, annotation, k):
     """(J, F) of the score map of object k against the annotation."""
-    result = maps.read_score_map(folder, frame, k, annotation.shape) > HALF
+    result = planes.read_score_map(folder, frame, k, annotation.shape) > HALF
     void = annotation == davis.VOID
     truth = annotation == k
     return metrics.jaccard(truth, result, void), metrics.boundary_f(truth, result, void)

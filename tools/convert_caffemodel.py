@@ -8,7 +8,8 @@ Example:
 """
 
 
-from segspn import cli, files, layout, weights
+from segspn import cli, files
+from segspn.caffenet import published_head, weights
 from segspn.errors import UserError, script
 
 
@@ -19,7 +20,7 @@ def main():
     parser.add_argument("output", help=".caffemodel to write")
     args = parser.parse_args()
     blobs = weights.read_caffemodel(args.input)
-    if not layout.is_published(blobs):
+    if not published_head.is_published(blobs):
         raise UserError(f"weights {args.input} is not in the published layout: "
                         "it has no feat08 over the joined stages")
     weights.write_caffemodel(args.output, weights.to_projected(args.input, blobs))

@@ -24,9 +24,13 @@ import process_use
 import sandbox
 from ResNetF import nets
 from run import machine_memory
-from segspn import costs, davis, files, pipeline, prototxt, runs, synthetic_data
+from segspn import files
+from segspn.caffenet import prototxt
+from segspn.data import davis
 from segspn.errors import UserError
-from workflow import MEMORY_SHARE
+from segspn.runs import costs, settings, steps
+from segspn.runs.workflow import MEMORY_SHARE
+from segspn.synthetic import data_set
 
 HALF = (240, 427)
 SPLIT = "val"
@@ -47,16 +51,16 @@ class Shape:
 
     @property
     def recipe(self):
-        return synthetic_data.Recipe(1, self.size, self.objects, self.frames, f"costs-{self.name}",
+        return data_set.Recipe(1, self.size, self.objects, self.frames, f"costs-{self.name}",
                                      SPLIT)
 
     def write(self, folder):
         """Writes the data set into folder/<name>."""
         root = Path(folder) / self.name
-        synthetic_data.claim(root, self.recipe)
-        for _ in synthetic_data.write_sequence(root, self.recipe, 0):
+        data_set.claim(root, self.recipe)
+        for _ in data_set.write_sequence(root, self.recipe, 0):
             pass
-        synthetic_data.write_list(root, self.recipe, 1)
+        data_set.write_list(root, self.recipe, 1)
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ def run_of(data, shape, backbone, iterations, snapshot, size, threads):
     data: the folder that Shape.write() was given; size: (height, width) of the net's input.
     """
     size = nets.valid_size(nets.BACKBONES[backbone], *size)
-    return runs.Run(
+    return settings.Run(
         name=f"costs-{shape.name}", data=str(Path(data) / shape.name), split=SPLIT,
         videos={shape.sequence: list(range(1, shape.objects + 1))}, whole=True,
         evaluated=(shape.sequence,), backbone=backbone,
@@ -139,11 +143,11 @@ class Bench:
 
     def _remove_products(self, run, step, whose):
         for box in self.boxes:
-            for path in pipeline.STEPS[step].products(run, *whose):
+            for path in steps.STEPS[step].products(run, *whose):
                 (box / path.relative_to(files.ROOT)).unlink(missing_ok=True)
 
     def _measure(self, run, step, whose):
-        path, used = pipeline.job_path(step, whose), process_use.Used()
+        path, used = steps.job_path(step, whose), process_use.Used()
         processes = [self._start(box, run, step, whose, path) for box in self.boxes]
         try:
             peaks = process_use.wait(processes)
@@ -167,14 +171,14 @@ class Bench:
 
     def _start(self, box, run, step, whose, path):
         folder = self._folder(box, run)
-        files.write_text(folder / runs.SETTINGS, json.dumps(dataclasses.asdict(run)))
+        files.write_text(folder / settings.SETTINGS, json.dumps(dataclasses.asdict(run)))
         # A state of before would add its seconds.
         (folder / "state" / f"{path}.json").unlink(missing_ok=True)
         log = folder / "logs" / f"{path}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("w") as output:
             return subprocess.Popen(
-                [sys.executable, str(box / "workflow/job.py"), step, *map(str, whose)], cwd=folder,
+                [sys.executable, "-P", "-m", "segspn.runs.job", step, *map(str, whose)], cwd=folder,
                 env=sandbox.environment(box), stdout=output, stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL)
 
@@ -202,7 +206,7 @@ class Bench:
 
     @staticmethod
     def _model(box, run, sequence, k=None):
-        return box / pipeline.model(run, sequence, k).relative_to(files.ROOT)
+        return box / steps.model(run, sequence, k).relative_to(files.ROOT)
 
     def share_model(self, run, sequence, k, others):
         """Gives a trained model to other jobs of inference, [(sequence, object or None)]."""

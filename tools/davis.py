@@ -20,7 +20,9 @@ import shlex
 from pathlib import Path
 
 from evaluate import table
-from segspn import cli, davis_check, davis_get, files
+
+from segspn import cli, files
+from segspn.data import davis_check, davis_get
 from segspn.errors import UserError, script
 
 

@@ -10,11 +10,11 @@ Example:
     python tools/demo.py
 """
 
-import steps
-from fetch_demo import DEMO, SEQUENCE
 from ResNetF import nets
-from segspn import cli, files, runs
+from segspn import cli, files
 from segspn.errors import script
+from segspn.runs import command_lines, settings
+from tools.setup.demo_data import DEMO, SEQUENCE
 
 OUTPUT = files.RESULTS / "demo"
 NAME = "demo"
@@ -25,9 +25,8 @@ ITERATIONS = 200
 def commands():
     """(what, command line) of every step; from python_scripts/."""
     data, output = files.from_scripts(DEMO), files.from_scripts(OUTPUT)
-    labels = files.from_scripts(runs.RUNS / NAME / "labels" / SEQUENCE)
+    labels = files.from_scripts(settings.RUNS / NAME / "labels" / SEQUENCE)
     return [
-        ("data", ["../tools/fetch_demo.py"]),
         ("pipeline", ["../tools/run.py", "--data", data, "--videos", SEQUENCE, "--name", NAME,
                       "--backbone", nets.RESNET50_THIN.name, "--size", "x".join(map(str, SIZE)),
                       "--iterations", str(ITERATIONS)]),
@@ -42,8 +41,8 @@ def commands():
 @script
 def main():
     cli.parser(__doc__).parse_args()
-    seconds = sum(steps.run(what, command, "make demo") for what, command in commands())
-    report = runs.RUNS / NAME / "report" / SEQUENCE / "report.html"
+    seconds = sum(command_lines.run(what, command, "make demo") for what, command in commands())
+    report = settings.RUNS / NAME / "report" / SEQUENCE / "report.html"
     print(f"\n{seconds:.0f} seconds; the report has those of each step")
     print(f"look at {report}, {OUTPUT / 'overlay.mp4'} and {OUTPUT / 'contact_sheet.png'}")
     print("next: segment a video of your own (README, Your own video)")

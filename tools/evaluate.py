@@ -12,8 +12,9 @@ Example:
 
 from pathlib import Path
 
-from segspn import cli, evaluation, files
+from segspn import cli, files
 from segspn.errors import script
+from segspn.evaluation import davis2017
 
 
 def parse_arguments():
@@ -50,13 +51,13 @@ def table(header, rows):
 def main():
     args = parse_arguments()
     split = files.checked_name(args.split, "split")
-    sequences = args.sequences or evaluation.listed_sequences(args.davis, split)
-    evaluations = evaluation.evaluate(args.results, args.davis, sequences, args.void,
+    sequences = args.sequences or davis2017.listed_sequences(args.davis, split)
+    evaluations = davis2017.evaluate(args.results, args.davis, sequences, args.void,
                                       args.processes)
-    overall = evaluation.summary(evaluations)
-    print(table(evaluation.COLUMNS, [overall.values()]), end="\n\n")
-    print(table(("Sequence", "J-Mean", "F-Mean"), evaluation.object_rows(evaluations)), end="\n\n")
-    for path in evaluation.write_tables(args.output or args.results, split, evaluations):
+    overall = davis2017.summary(evaluations)
+    print(table(davis2017.COLUMNS, [overall.values()]), end="\n\n")
+    print(table(("Sequence", "J-Mean", "F-Mean"), davis2017.object_rows(evaluations)), end="\n\n")
+    for path in davis2017.write_tables(args.output or args.results, split, evaluations):
         print(f"wrote {path}")
 
 

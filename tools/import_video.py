@@ -17,7 +17,8 @@ import re
 import shlex
 from pathlib import Path
 
-from segspn import cli, files, import_mask, importing
+from segspn import cli, files
+from segspn.data import first_mask, importing
 from segspn.errors import UserError, script
 
 
@@ -67,7 +68,7 @@ def main():
           f"of the clip's frames {made.numbers[0]} to {made.numbers[-1]}, "
           f"{full_width}x{full_height} px")
     print(f"mask of frame {made.numbers[0]}:")
-    colours = {k: f" (colour {import_mask.hexadecimal(rgb)})" for rgb, k in made.colours}
+    colours = {k: f" (colour {first_mask.hexadecimal(rgb)})" for rgb, k in made.colours}
     for k, px in made.areas.items():
         print(f"  object {k}{colours.get(k, '')}: {px} px")
     for note in made.notes:

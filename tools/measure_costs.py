@@ -25,8 +25,9 @@ import cost_runs
 from cost_runs import FEW, FULL, HALF, MANY, OBJECTS, SHAPES, SMALL
 from ResNetF import nets
 from run import machine_memory
-from segspn import cli, costs, files, pipeline
+from segspn import cli, files
 from segspn.errors import UserError, script
+from segspn.runs import costs, steps
 
 RESNET101, THIN = nets.RESNET101.name, nets.RESNET50_THIN.name
 # (iterations, from snapshot to snapshot); the thin net's are enough for maps with objects in them.
@@ -143,7 +144,7 @@ def jobs_of_steps(data, threads):
             yield run, "prototxts", (shape.sequence,)
         for step in ("refine", "label", "overlay", "report", "evaluate", "overview", "submission"):
             if threads == 1 or step not in SINGLE:
-                of_video = pipeline.STEPS[step].per == "sequence"
+                of_video = steps.STEPS[step].per == "sequence"
                 yield run, step, (shape.sequence,) if of_video else ()
 
 

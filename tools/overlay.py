@@ -13,8 +13,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from segspn import cli, davis, files, overlay
+from segspn import cli, files
+from segspn.data import davis
 from segspn.errors import UserError, script
+from segspn.report import overlay
 
 SHEET_WIDTH = 1600  # px
 

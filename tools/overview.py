@@ -6,15 +6,17 @@ Example:
 
 from pathlib import Path
 
-from segspn import cli, overview, runs
+from segspn import cli
 from segspn.errors import script
+from segspn.report import overview
+from segspn.runs import settings
 
 
 @script
 def main():
     parser = cli.parser(__doc__)
     parser.add_argument("folder", type=Path, help="of the run, results/runs/<name>")
-    path = overview.write(runs.Run.read(parser.parse_args().folder))
+    path = overview.write(settings.Run.read(parser.parse_args().folder))
     print(f"wrote {path}; open it in a browser")
 
 

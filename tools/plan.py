@@ -16,13 +16,15 @@ from dataclasses import dataclass
 from ResNetF import nets
 from ResNetF.write_prototxts import parse_size
 from run import DAVIS_ITERATIONS, SNAPSHOT
-from segspn import cli, costs, davis, files, pipeline, planning, runs
+from segspn import cli, files
+from segspn.data import davis
 from segspn.errors import UserError, script
-from segspn.gpu_costs import Gpu
-from workflow import MEMORY_SHARE
+from segspn.runs import costs, planning, settings, steps
+from segspn.runs.gpu_costs import Gpu
+from segspn.runs.workflow import MEMORY_SHARE
 
 # Of DAVIS 2017 (Pont-Tuset et al., arXiv 1704.00675, table 1): sequences, frames of all; and
-# objects a sequence, to the whole number, for the lists whose objects are not in segspn.davis.
+# objects a sequence, to the whole number, for the lists whose objects are not in segspn.data.davis.
 PUBLISHED = {"val": (30, 2023, 2), "test-dev": (30, 2037, 3), "test-challenge": (30, 2180, None)}
 
 
@@ -87,7 +89,7 @@ def published(split):
     sequences, frames, objects = PUBLISHED[split]
     counts = davis.TEST_CHALLENGE if objects is None else {
         f"{split}-{index:02d}": objects for index in range(sequences)}
-    whose = "as in segspn.davis" if objects is None else f"about {objects} a video"
+    whose = "as in segspn.data.davis" if objects is None else f"about {objects} a video"
     return ({name: list(range(1, count + 1)) for name, count in counts.items()},
             {name: costs.Video(frames / sequences) for name in counts},
             f"{sequences} videos, {sum(counts.values())} objects ({whose}), {frames} frames of "
@@ -97,14 +99,14 @@ def published(split):
 
 def on_disk(data, split):
     """The same of a data set, and the sequences with ground truth: as its files are."""
-    names, _ = runs.chosen_videos(data, split, [])
-    objects = runs.objects_of(data, names)
+    names, _ = settings.chosen_videos(data, split, [])
+    objects = settings.objects_of(data, names)
     videos = {name: costs.video_on_disk(str(data.root), name) for name in names}
     return (objects, videos, f"{len(names)} videos, {sum(map(len, objects.values()))} objects, "
                              f"{sum(v.frames for v in videos.values())} frames, as in {data.root}.")
 
 
-def settings(args):
+def run_of(args):
     """(runs.Run, {sequence: costs.Video}, sentence about them) of the arguments."""
     backbone = nets.BACKBONES[args.backbone]
     root = args.data.expanduser()
@@ -113,8 +115,8 @@ def settings(args):
     if own or (root / f"ImageSets/2017/{args.split}.txt").is_file():
         data = davis.Davis(root)
         objects, videos, about = on_disk(data, args.split)
-        evaluated = runs.evaluated(data, objects)
-        size = runs.default_size(backbone, data, [next(iter(objects))], not own)
+        evaluated = settings.evaluated(data, objects)
+        size = settings.default_size(backbone, data, [next(iter(objects))], not own)
     else:
         objects, videos, about = published(args.split)
         evaluated = tuple(objects) if args.split == "val" else ()
@@ -122,7 +124,7 @@ def settings(args):
     parse_size(size, backbone)
     iterations = args.iterations or (
         DAVIS_ITERATIONS if backbone is nets.RESNET101 else backbone.solver["max_iter"])
-    return runs.Run(
+    return settings.Run(
         name=args.split, data=files.from_scripts(root), split=args.split, videos=objects,
         whole=True, evaluated=evaluated, backbone=backbone.name, weights=backbone.weights,
         refinement="../spn/refine_small.caffemodel", iterations=iterations,
@@ -147,7 +149,7 @@ def machines(args, run, known):
 def planned(run, known, group):
     """(the run on these machines, its Plan)."""
     run = dataclasses.replace(run, threads=group.threads, gpus=tuple(range(group.gpus)))
-    return run, planning.plan(run, pipeline.jobs(run), known, group.count * group.jobs,
+    return run, planning.plan(run, steps.jobs(run), known, group.count * group.jobs,
                               group.count * group.gpus)
 
 
@@ -168,19 +170,19 @@ HEAD = ["machines", "jobs × threads", "all jobs", "critical path", "wall", "dis
 @script
 def main():
     args = parse_arguments()
-    run, videos, about = settings(args)
+    run, videos, about = run_of(args)
     known = costs.Costs.of_here().assuming(
         Gpu(iteration=args.gpu_iteration, frame=args.gpu_frame), videos)
     plans = [(*planned(run, known, group), group) for group in machines(args, run, known)]
     if not args.markdown:
         first, expected, group = plans[0]
         print(f"{group}:\n\n"
-              + planning.markdown(planning.step_rows(first, pipeline.jobs(first), known, expected)),
+              + planning.markdown(planning.step_rows(first, steps.jobs(first), known, expected)),
               end="\n\n")
     print(planning.markdown([HEAD, *(row(of, known, group, plan) for of, plan, group in plans)]))
     caveats = dict.fromkeys(text for of, *_ in plans for text in known.caveats(of))
     print(f"\n{args.split}, {run.backbone}, {run.iterations} iterations a training at {run.size}: "
-          f"{len(pipeline.jobs(run))} jobs, {about} CPU seconds: {known.source()}.")
+          f"{len(steps.jobs(run))} jobs, {about} CPU seconds: {known.source()}.")
     for text in caveats:
         print(f"* {text}")
     if any(of.gpus for of, *_ in plans):

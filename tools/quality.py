@@ -12,10 +12,12 @@ Example:
 
 import numpy as np
 
-import steps
 from ResNetF import nets
-from segspn import cli, evaluation, files, synthetic_data
+from segspn import cli, files
 from segspn.errors import UserError, script
+from segspn.evaluation import davis2017
+from segspn.runs import command_lines
+from segspn.synthetic import data_set
 
 DATA = files.ROOT / "data/quality"
 OUTPUT = files.RESULTS / "quality"
@@ -55,7 +57,7 @@ def table(sequences):
     """The ablation as a Markdown table, in per cent."""
     lines = ["| stage | J | F | J&F |", "|---|---:|---:|---:|"]
     for folder, name, _ in STAGES:
-        figures = evaluation.summary(evaluation.evaluate(OUTPUT / folder, DATA, sequences))
+        figures = davis2017.summary(davis2017.evaluate(OUTPUT / folder, DATA, sequences))
         cells = [100 * figures[f"{which}-Mean"] for which in ("J", "F", "J&F")]
         if not np.isfinite(cells).all():
             raise UserError(f"the figures of {name} are not numbers: {cells}")
@@ -70,15 +72,16 @@ def main():
     args = parser.parse_args()
     if not 1 <= args.sequences <= 100:
         raise UserError(f"--sequences must be from 1 to 100, not {args.sequences}")
-    steps.run("synthetic videos", ["../tools/synthetic.py", files.from_scripts(DATA), *SCENES,
-                                   "--sequences", str(args.sequences)], "make quality")
+    command_lines.run("synthetic videos", [
+        "../tools/synthetic.py", files.from_scripts(DATA), *SCENES,
+        "--sequences", str(args.sequences)], "make quality")
     # Those asked for: an earlier run may have made more.
-    name = synthetic_data.Recipe(names=NAMES).sequence
+    name = data_set.Recipe(names=NAMES).sequence
     sequences = [name(index) for index in range(args.sequences)]
-    steps.run("pipeline", pipeline(sequences), "make quality")
+    command_lines.run("pipeline", pipeline(sequences), "make quality")
     for sequence in sequences:
         for what, command in labelling(sequence):
-            steps.run(f"{sequence}: {what}", command, "make quality")
+            command_lines.run(f"{sequence}: {what}", command, "make quality")
     text = table(sequences)
     files.write_text(OUTPUT / "table.md", text)
     print(f"\n{text}\nwrote {OUTPUT / 'table.md'}")

@@ -18,8 +18,10 @@ Example:
 
 from pathlib import Path
 
-from segspn import cli, davis, report, report_notes
+from segspn import cli
+from segspn.data import davis
 from segspn.errors import UserError, script
+from segspn.report import document, notes
 
 FOLDERS = {"scores": "<sequence>/<frame>_<k>.png, score maps of ResNetF",
            "refined": "<sequence>/<frame>_<k>.png, refined score maps",
@@ -51,12 +53,12 @@ def parse_arguments():
 @script
 def main():
     args = parse_arguments()
-    sources = report.Sources(davis.Davis(args.data), args.labels,
+    sources = document.Sources(davis.Davis(args.data), args.labels,
                              **{name: getattr(args, name) for name in FOLDERS})
-    timings = report_notes.timings(args.timings) if args.timings else []
-    commands = report_notes.commands(args.commands) if args.commands else []
+    timings = notes.timings(args.timings) if args.timings else []
+    commands = notes.commands(args.commands) if args.commands else []
     page = args.output / "report.html"
-    sizes = report.write(page, args.title, sources, list(dict.fromkeys(args.sequences)),
+    sizes = document.write(page, args.title, sources, list(dict.fromkeys(args.sequences)),
                          timings, commands, note=lambda text: print(f"note: {text}"))
     shares = ", ".join(f"{kind} {size / 1e6:.1f}" for kind, size in sizes.items())
     print(f"pictures, MB: {shares}; the page, with them in base64: "

@@ -20,11 +20,14 @@ import re
 from contextlib import nullcontext
 from pathlib import Path
 
-import workflow
 from ResNetF import nets
 from ResNetF.write_prototxts import TRAIN_LISTS, default_backbone, parse_size
-from segspn import cli, costs, davis, device, files, planning, refine, runs, weights
+from segspn import cli, files
+from segspn.caffenet import device, weights
+from segspn.data import davis
 from segspn.errors import UserError, script
+from segspn.method import refine
+from segspn.runs import costs, planning, settings, workflow
 from spn import nets as refinement
 
 DAVIS_ITERATIONS = 3000  # of ResNet-101, a video or object, as in the release
@@ -91,7 +94,7 @@ def check_numbers(args):
             raise UserError(f"--cluster-options are NAME=VALUE, not {option!r}")
     if args.cluster_options and not args.cluster:
         raise UserError("--cluster-options go with --cluster")
-    if args.generic_only and args.weights == runs.GENERIC:
+    if args.generic_only and args.weights == settings.GENERIC:
         raise UserError("--generic-only: --weights are those that it begins with, no generic ones")
 
 
@@ -116,31 +119,31 @@ def refinement_file(path):
     return files.from_scripts(path)
 
 
-def settings(args):
+def run_of(args):
     """The runs.Run that the arguments ask for.  Raises UserError."""
     check_numbers(args)
     backbone = nets.BACKBONES[args.backbone] if args.backbone else default_backbone()
     data = davis.Davis(args.data.expanduser())
-    names, whole = ([], False) if args.generic_only else runs.chosen_videos(
+    names, whole = ([], False) if args.generic_only else settings.chosen_videos(
         data, args.split or None, [name for name in args.videos if name])
     iterations = args.iterations or (
         DAVIS_ITERATIONS if backbone is nets.RESNET101 else backbone.solver["max_iter"])
     own = files.from_scripts(data.root) != files.from_scripts(cli.DEFAULT_DATA)
-    size = args.size or runs.default_size(backbone, data, names, not own)
+    size = args.size or settings.default_size(backbone, data, names, not own)
     parse_size(size, backbone)
     generic = None
-    if args.generic_only or args.weights == runs.GENERIC:
+    if args.generic_only or args.weights == settings.GENERIC:
         for name in args.lists:
             data.listed(name)
-        begin = None if args.weights == runs.GENERIC else args.weights
+        begin = None if args.weights == settings.GENERIC else args.weights
         generic = {"lists": args.lists, "weights": generic_start(begin, backbone),
                    "iterations": args.generic_iterations or backbone.solver["max_iter"]}
-    return runs.Run(
+    return settings.Run(
         name=run_name(args, names, whole), data=files.from_scripts(data.root),
         split=args.split or None,
-        videos=runs.objects_of(data, names), whole=whole,
-        evaluated=runs.evaluated(data, names), backbone=backbone.name,
-        weights=runs.GENERIC if generic else weights_file(args.weights, backbone),
+        videos=settings.objects_of(data, names), whole=whole,
+        evaluated=settings.evaluated(data, names), backbone=backbone.name,
+        weights=settings.GENERIC if generic else weights_file(args.weights, backbone),
         refinement=refinement_file(args.refinement),
         iterations=iterations, snapshot=args.snapshot, size=size,
         base_lr=args.base_lr, generic=generic, gpus=tuple(args.gpus), cluster=args.cluster,
@@ -157,11 +160,11 @@ def generic_start(path, backbone):
 def run_name(args, names, whole):
     """The folder's name.  Raises UserError where there is none to take."""
     if args.name:
-        return runs.checked_sequence(args.name, "run")
+        return settings.checked_sequence(args.name, "run")
     if args.generic_only:
-        return runs.GENERIC
+        return settings.GENERIC
     if args.split:
-        return runs.checked_sequence(args.split, "split") + ("" if whole else "-part")
+        return settings.checked_sequence(args.split, "split") + ("" if whole else "-part")
     if len(names) == 1:
         return names[0]
     raise UserError("several videos without a list: give the run a --name")
@@ -209,7 +212,7 @@ def notes(run, jobs):
 @script
 def main():
     args = parse_arguments()
-    run, known = settings(args), costs.Costs.of_here()
+    run, known = run_of(args), costs.Costs.of_here()
     jobs, threads = shares(args, run, known)
     run = run.with_threads(threads)
     task = workflow.Workflow(run, jobs, args.cluster_options, machine_memory(), args.look_every)

@@ -7,7 +7,7 @@ from pathlib import Path
 from segspn import files
 
 COPIED = ("python_scripts/**/*", "ResNetF/*.py", "ResNetF/*/deploy*.prototxt", "spn/*.py",
-          "spn/*/deploy*.prototxt", "spn/*.caffemodel", "tools/*.py", "workflow/*")
+          "spn/*/deploy*.prototxt", "spn/*.caffemodel", "tools/*.py", "tools/setup/*.py")
 
 
 def make(folder):

@@ -14,15 +14,16 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from segspn import cli, files, synthetic_data
+from segspn import cli, files
 from segspn.errors import UserError, script
+from segspn.synthetic import data_set
 
 MOST_SEQUENCES = 10_000  # their names have four digits
 
 
 def parse_arguments():
     """(folder, recipe, number of sequences).  Raises UserError."""
-    default = synthetic_data.Recipe()
+    default = data_set.Recipe()
     parser = cli.parser(__doc__)
     parser.add_argument("output", type=Path, help="folder of the data set")
     parser.add_argument("--seed", type=int, default=default.seed, help="random seed (0)")
@@ -41,7 +42,7 @@ def parse_arguments():
         raise UserError(f"--size must be HEIGHTxWIDTH, as 240x427, not {args.size!r}")
     if not 1 <= args.sequences <= MOST_SEQUENCES:
         raise UserError(f"--sequences must be from 1 to {MOST_SEQUENCES}, not {args.sequences}")
-    recipe = synthetic_data.Recipe(args.seed, tuple(map(int, size.groups())), args.objects,
+    recipe = data_set.Recipe(args.seed, tuple(map(int, size.groups())), args.objects,
                                    args.frames, args.names, args.list)
     return args.output, recipe, args.sequences
 
@@ -49,12 +50,12 @@ def parse_arguments():
 @script
 def main():
     root, recipe, sequences = parse_arguments()
-    synthetic_data.claim(root, recipe)
+    data_set.claim(root, recipe)
     with tqdm(total=sequences * recipe.frames, desc="synthetic", unit="frame") as bar:
         for index in range(sequences):
-            for _ in synthetic_data.write_sequence(root, recipe, index):
+            for _ in data_set.write_sequence(root, recipe, index):
                 bar.update()
-    listing = synthetic_data.write_list(root, recipe, sequences)
+    listing = data_set.write_list(root, recipe, sequences)
     print(f"have {sequences} sequences of {recipe.frames} frames in {root}, listed in {listing}")
     name = recipe.sequence(0)
     print("next:", cli.command(

@@ -11,9 +11,10 @@ Example:
 
 from pathlib import Path
 
-import steps
-from segspn import cli, crops, files
+from segspn import cli, files
 from segspn.errors import UserError, script
+from segspn.runs import command_lines
+from segspn.training import refinement_crops
 from spn import nets
 
 SYNTHETIC = files.ROOT / "data/synthetic"
@@ -26,7 +27,7 @@ def given_sources(args):
     if args.sources:
         return [files.from_scripts(source) for source in args.sources]
     try:
-        crops.annotated_frames(files.from_scripts(cli.DEFAULT_DATA))
+        refinement_crops.annotated_frames(files.from_scripts(cli.DEFAULT_DATA))
     except UserError as error:
         print(f"synthetic videos alone: {error}")
         return []
@@ -61,7 +62,7 @@ def main():
             ("training", ["solve.py", nets.REFINE_SMALL.weights,
                           "../spn/refine_small/training/solver.prototxt",
                           "--restart" if args.restart else "--resume"])):
-        steps.run(what, command, "the same command")
+        command_lines.run(what, command, "the same command")
 
 
 if __name__ == "__main__":

@@ -5,8 +5,10 @@ import dataclasses
 import shlex
 from pathlib import Path
 
-from segspn import davis, files, regions
+from segspn import files
+from segspn.data import davis
 from segspn.errors import UserError
+from segspn.method import craf
 
 DEFAULT_DATA = files.ROOT / "data/DAVIS"
 
@@ -45,18 +47,18 @@ def add_inference(arguments):
 
 
 def add_thresholds(arguments):
-    """An option for each of regions.Thresholds."""
+    """An option for each of craf.Thresholds."""
     group = arguments.add_argument_group("thresholds of the filter and of the labels")
-    for setting in dataclasses.fields(regions.Thresholds):
+    for setting in dataclasses.fields(craf.Thresholds):
         name = f"--{setting.name.replace('_', '-')}"
         group.add_argument(name, type=setting.type, default=setting.default, metavar="X",
                            help=f"{setting.metadata['meaning']} ({setting.default})")
 
 
 def thresholds(args):
-    """The regions.Thresholds of parsed arguments.  Raises UserError."""
-    return regions.Thresholds(**{setting.name: getattr(args, setting.name)
-                                 for setting in dataclasses.fields(regions.Thresholds)})
+    """The craf.Thresholds of parsed arguments.  Raises UserError."""
+    return craf.Thresholds(**{setting.name: getattr(args, setting.name)
+                                 for setting in dataclasses.fields(craf.Thresholds)})
 
 
 def data_options(data):

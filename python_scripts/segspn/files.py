@@ -13,7 +13,7 @@ from PIL import Image
 
 from segspn.errors import UserError
 
-# No thread pool in OpenCV: processes are forked (segspn.prototxt), and a pool
+# No thread pool in OpenCV: processes are forked (segspn.caffenet.prototxt), and a pool
 # does not survive that.  What we ask of OpenCV takes milliseconds.
 cv2.setNumThreads(0)
 

@@ -2,7 +2,7 @@
 
 A data layer has three tops.  Those of ResNetF are data (1 x 3 x H x W), label
 and weight (1 x 1 x H x W each); that of the refinement nets are data (N x 3 x H
-x W), coarse and label (N x 1 x H x W each).  segspn.samples and segspn.crops say
+x W), coarse and label (N x 1 x H x W each).  samples and refinement_crops, of segspn.training, say
 what they are and what `param_str` holds.
 """
 
@@ -11,9 +11,9 @@ import time
 import caffe
 import numpy as np
 
-from segspn import crops, samples
 from segspn.errors import UserError
-from segspn.prefetch import Prefetcher
+from segspn.training import refinement_crops, samples
+from segspn.training.prefetch import Prefetcher
 
 
 class _SampleLayer(caffe.Layer):
@@ -79,7 +79,7 @@ class GenericForeground(_SampleLayer):
 class RefinementCrops(_SampleLayer):
     """Crops around objects' borders, with coarse maps, for the refinement nets."""
 
-    kind = crops.RefinementCrops
+    kind = refinement_crops.RefinementCrops
 
 
 class LossWeighting(caffe.Layer):

@@ -1,7 +1,6 @@
 """One private Slurm for all tests of this folder."""
 
 import pytest
-
 from slurm.cluster import Cluster
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-
 from slurm import cluster as cluster_module
 from slurm.cluster import Cluster, ClusterError
 

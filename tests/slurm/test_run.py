@@ -3,9 +3,9 @@
 import signal
 
 import pytest
-import workflows
 
-from segspn import pipeline
+from segspn.runs import steps
+from tests.support import workflows
 
 workflows.PATIENCE = 900  # s: a job waits for several looks at the queue
 
@@ -50,7 +50,7 @@ def test_same_products_as_on_this_machine(project, local):
     before = len(project.queue("COMPLETED"))
     project.succeed()
     assert project.products() == local.products() and project.products()
-    quick = {name for name, step in pipeline.STEPS.items() if step.is_quick}
+    quick = {name for name, step in steps.STEPS.items() if step.is_quick}
     on_cluster = [job for job in project.done() if job.split("/")[0] not in quick]
     assert len(project.queue("COMPLETED")) - before == len(on_cluster) == 18
 

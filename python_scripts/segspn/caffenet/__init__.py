@@ -1,0 +1,1 @@
+"""Caffe without its aborts: prototxts, weights, devices and the published head."""

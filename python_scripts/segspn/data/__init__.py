@@ -1,0 +1,1 @@
+"""Data sets on disk: the DAVIS layout, its images, importing, getting and checking."""

@@ -1,0 +1,1 @@
+"""J and F as DAVIS 2017 has them."""

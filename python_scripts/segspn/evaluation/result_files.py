@@ -1,0 +1,151 @@
+"""The files of an evaluation: what must be there, and whether all of it matches."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from segspn import files
+from segspn.data import davis
+from segspn.errors import UserError
+
+RESOLUTION = "480p"
+CHUNK = 8  # frames or files a task
+SHOWN = 5  # problems that an error names; it counts the others
+
+
+@dataclass(frozen=True)
+class SequenceFiles:
+    """What a sequence is evaluated from: all its annotations, results of all but first and last."""
+
+    sequence: str
+    annotations: tuple[Path, ...]
+    results: tuple[Path, ...]
+    objects: int = 0
+    is_binary: bool = False  # annotations are masks (davis.are_masks)
+
+    def pairs(self):
+        """[(annotation, result)] of the frames that count."""
+        return list(zip(self.annotations[1:-1], self.results))
+
+    def read_annotation(self, path):
+        """Object ids, uint8, H x W; 255 is void, also where a frame has nothing else."""
+        return davis.read_ids(path, self.is_binary)
+
+
+def found_files(results, root, sequences):
+    """[SequenceFiles], objects not counted yet.  Raises UserError for what is missing."""
+    annotations = root / "Annotations" / RESOLUTION
+    for folder, what in (results, "results"), (annotations, "annotations"):
+        if not folder.is_dir():
+            raise UserError(f"folder of {what} {folder} does not exist")
+    names = [files.checked_name(name, "sequence") for name in sequences]
+    if not names:
+        raise UserError("there are no sequences to evaluate")
+    found, problems = [], [f"sequence {name} is named {names.count(name)} times"
+                           for name in dict.fromkeys(names) if names.count(name) > 1]
+    for name in names:
+        paths = files.images_in(annotations / name, ".png")
+        images = files.images_in(root / "JPEGImages" / RESOLUTION / name)
+        stems = {path.stem for path in paths}
+        problems += [f"annotation {annotations / name / image.stem}.png is missing"
+                     for image in images if paths and image.stem not in stems]
+        problems.append(too_short(name, len(paths)) if paths else
+                        f"sequence {name} has no annotations in {annotations}")
+        found.append(SequenceFiles(name, tuple(paths),
+                                   tuple(results / name / path.name for path in paths[1:-1])))
+        problems += ([f"result {path} is missing" for path in found[-1].results
+                      if not path.is_file()] if (results / name).is_dir()
+                     else [f"results of sequence {name} are missing: no folder {results / name}"])
+    refuse(problems)
+    return found
+
+
+def checked_files(found, run):
+    """`found` with their objects, once every file is read.  Raises UserError where any is unfit."""
+    paths = [(path, what) for owner in found for what, paths in
+             (("annotation", owner.annotations), ("result", owner.results)) for path in paths]
+    tasks = list(chunks(paths))
+    seen = {}
+    with tqdm(total=len(paths), desc="check", unit="file", dynamic_ncols=True,
+              leave=False) as bar:
+        for chunk, looks in zip(tasks, run(_inspect_files, tasks)):
+            seen.update(zip((path for path, _ in chunk), looks))
+            bar.update(len(chunk))
+    problems = [look for look in seen.values() if isinstance(look, str)]
+    counted = [_counted(owner, seen) for owner in found]
+    for owner in counted:
+        looks = [seen[path] for path in owner.annotations]
+        if any(isinstance(look, str) for look in looks):
+            continue
+        problems.append(without_objects(owner.sequence, owner.objects))
+        problems += [misfit(result, seen[result][0], max(seen[result][1]),
+                             seen[annotation][0], owner.objects)
+                     for annotation, result in owner.pairs() if not isinstance(seen[result], str)]
+    refuse(problems)
+    return counted
+
+
+def _counted(owner, seen):
+    """SequenceFiles with the number of its objects, from what was seen in its annotations.
+
+    It is the greatest id but 255 of the first, as in the official evaluation.
+    """
+    looks = [seen[path] for path in owner.annotations]
+    if any(isinstance(look, str) for look in looks):
+        return owner
+    is_binary = davis.are_masks(owner.annotations, {k for _, ids in looks for k in ids})
+    first = looks[0][1]
+    objects = int(davis.VOID in first) if is_binary else davis.number_of_objects(first)
+    return SequenceFiles(owner.sequence, owner.annotations, owner.results, objects, is_binary)
+
+
+def too_short(sequence, count):
+    """What is wrong with a sequence of so many annotated frames, or None."""
+    return (f"sequence {sequence} has {count} annotated frame{'s' * (count != 1)}: without the "
+            "first and the last there is none to evaluate") if count < 3 else None
+
+
+def without_objects(sequence, objects):
+    """What is wrong with a sequence of so many objects, or None."""
+    return None if objects else (f"the first annotation of sequence {sequence} has no object "
+                                 "(no id above 0)")
+
+
+def misfit(name, shape, highest, expected, objects):
+    """What is wrong with a result of this shape and highest id, or None."""
+    if shape != expected:
+        return (f"result {name} is {shape[1]}x{shape[0]}, its annotation "
+                f"{expected[1]}x{expected[0]}; they must be of one size")
+    return (f"result {name} has id {highest}, but the first annotation of its sequence {objects} "
+            f"object{'s' * (objects != 1)}") if highest > objects > 0 else None
+
+
+def refuse(problems):
+    """Raises UserError, one line, if any problem is not None."""
+    problems = [problem for problem in problems if problem]
+    if len(problems) == 1:
+        raise UserError(problems[0])
+    if problems:
+        more = len(problems) - SHOWN
+        shown = [f"({n}) {problem}" for n, problem in enumerate(problems[:SHOWN], 1)]
+        raise UserError(f"{len(problems)} problems: " + ", ".join(shown)
+                        + (f", and {more} more" if more > 0 else ""))
+
+
+def chunks(items):
+    """The items in lists of CHUNK."""
+    return [items[start:start + CHUNK] for start in range(0, len(items), CHUNK)]
+
+
+def _inspect_files(paths):
+    """A (shape, ids) for each (path, what), or the problem of one that cannot be read."""
+    looks = []
+    for path, what in paths:
+        try:
+            plane = files.read_plane(path, what)
+            looks.append((plane.shape, np.flatnonzero(np.bincount(plane.ravel())).tolist()))
+        except UserError as error:
+            looks.append(str(error))
+    return looks

@@ -1,0 +1,1 @@
+"""The paper's method: score maps, refinement, CRAF, labels of a video."""

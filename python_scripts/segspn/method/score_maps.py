@@ -1,0 +1,115 @@
+"""Inference: a trained ResNetF over the frames of a video."""
+
+import caffe
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from ResNetF import nets
+from ResNetF.write_prototxts import deploy_path, parse_size
+from segspn import files
+from segspn.caffenet import device, prototxt, weights
+from segspn.data import davis
+from segspn.errors import UserError
+from segspn.training import augment
+
+
+def working_size(backbone, scale):
+    """(height, width) of the net's input: 480 x 854 times `scale`, or the next valid one."""
+    if not 0.1 <= scale <= 4:
+        raise UserError(f"--scale must be from 0.1 to 4, not {scale:g}")
+    height, width = (round(scale * length) for length in nets.WORKING_SIZE)
+    return nets.valid_size(backbone, height, width)
+
+
+def load_net(weights_path, folder, scale=1.0, size=None):
+    """The deploy net in ResNetF/<folder> that these weights belong to, with them loaded.
+
+    Its input is 480 x 854 times `scale`, or `size`, "HEIGHTxWIDTH".
+
+    Raises UserError where the weights are of no known backbone, or not whole.
+    """
+    blobs = weights.read_caffemodel(weights_path)
+    backbone = nets.backbone_of(blobs)
+    if backbone is None:
+        raise UserError(f"weights {weights_path} are of no known backbone "
+                        f"({', '.join(nets.BACKBONES)}); its layers are {', '.join(blobs)[:80]}…")
+    path = deploy_path(backbone, folder)
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; write it with: make prototxts")
+    description = prototxt.read_net(path)
+    shape = description.layer[0].input_param.shape[0]
+    shape.dim[2:4] = parse_size(size, backbone) if size else working_size(backbone, scale)
+    net = prototxt.build(caffe.Net, description, caffe.TEST, what=f"net {path}")
+    report = weights.load(net, weights_path, blobs)
+    if report.filler:
+        raise UserError(f"weights {weights_path} are not those of a trained ResNetF: "
+                        f"{', '.join(report.filler[:4])} are missing; train it with solve.py")
+    return net
+
+
+class Foreground:
+    """Foreground of a frame by a net; all results are at the frame's own size."""
+
+    def __init__(self, net, output):
+        self._net, self._output = net, output
+        self._size = net.blobs["data"].data.shape[2:]
+
+    def _planes(self, frame):
+        image = davis.resized(frame, self._size)
+        self._net.blobs["data"].data[0] = augment.net_input(image)
+        return self._net.forward(blobs=[self._output])[self._output][0]
+
+    def _restore(self, plane, frame):
+        height, width = frame.shape[:2]
+        if plane.shape == (height, width):
+            return plane
+        return cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR)
+
+    def mask(self, frame):
+        """bool H x W: where the foreground's score is the greater one."""
+        background, foreground = self._planes(frame)
+        return self._restore(foreground - background, frame) > 0
+
+    def probability(self, frame):
+        """float32 H x W in [0, 1]: the foreground's probability."""
+        return self._restore(self._planes(frame)[1], frame)
+
+
+def over_frames(frames, outputs, stamp, weights_path, folder, process, args):
+    """Runs process(foreground, frame, paths) over the frames that are not done.
+
+    `outputs(frame_path)` gives the paths that a frame leaves, and the file
+    `stamp` remembers what made them; a frame that these weights have done at
+    this size, and that was not replaced since, is skipped unless args.force.
+    args: of cli.add_inference.  Returns the number done.
+    """
+    made_from = files.MadeFrom(stamp, {
+        "weights": str(weights_path.resolve()), "changed": weights_path.stat().st_mtime_ns,
+        "scale": args.scale, "size": args.size}, frames)
+    todo = [(path, outputs(path)) for path in frames]
+    if not args.force:
+        todo = [(path, paths) for path, paths in todo
+                if not all(made_from.is_current(output, path) for output in paths)]
+    if not todo:
+        return 0
+    device.use(args.gpu)
+    net = load_net(weights_path, folder, args.scale, args.size)
+    made_from.note([output for _, paths in todo for output in paths])
+    foreground = Foreground(net, "prob" if "prob" in net.blobs else "score_ori")
+    for path, paths in tqdm(todo, unit="frame", dynamic_ncols=True, desc=todo[0][1][0].parent.name):
+        process(foreground, files.read_image(path), paths)
+    return len(todo)
+
+
+def write_mask(foreground, frame, paths):
+    """<frame>.png: 255 in the foreground, 0 elsewhere."""
+    files.write_image(paths[0], foreground.mask(frame).astype(np.uint8) * 255)
+
+
+def write_score_map(foreground, frame, paths):
+    """<frame>_<k>.png, the probability times 255, and <frame>_<k>.jpg, its argmax times 255."""
+    probability = foreground.probability(frame)
+    mask = (probability > 0.5).astype(np.uint8) * 255
+    files.write_image(paths[1], mask)
+    files.write_image(paths[0], np.rint(probability * 255).astype(np.uint8))

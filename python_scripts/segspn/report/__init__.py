@@ -1,0 +1,1 @@
+"""What people look at: reports, overlays, overviews, and the challenge's submission."""

@@ -1,0 +1,177 @@
+"""A run: what is to be segmented, with which nets, and where its files are.
+
+A run has a folder, results/runs/<name>, with run.json (these settings), a manifest of
+what each job left (done/), the state of each job (state/) and its log (logs/), and
+the products of the whole: labels, evaluation, reports, submission.zip.
+"""
+
+import dataclasses
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ResNetF import nets
+from segspn import files
+from segspn.data import davis
+from segspn.errors import UserError
+from segspn.evaluation import davis2017
+
+RUNS = files.RESULTS / "runs"
+GENERIC = "generic"  # the word for weights that a run trains itself
+SETTINGS = "run.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """The settings of a run.
+
+    name        of its folder
+    data        data set in DAVIS layout, as seen from python_scripts/
+    split       list in ImageSets/2017, or None: videos chosen by name
+    videos      {sequence: [object ids]}
+    whole       whether the videos are all of the split
+    evaluated   sequences with ground truth of every frame
+    backbone    name in nets.BACKBONES
+    weights     that trainings begin with, as seen from python_scripts/, or GENERIC
+    refinement  weights of the refinement net, as seen from python_scripts/
+    iterations, snapshot, size, base_lr   of the trainings, as ResNetF/nets.py takes them
+    generic     {"lists", "iterations", "weights"} of the generic training, or None
+    threads     of a job
+    gpus        device numbers; () for the CPU
+    cluster     "slurm", or None for this machine
+    restart     train anew what was trained with other settings
+    keep        keep all snapshots
+    """
+
+    name: str
+    data: str
+    split: str | None
+    videos: dict
+    whole: bool
+    evaluated: tuple
+    backbone: str
+    weights: str
+    refinement: str
+    iterations: int
+    snapshot: int
+    size: str
+    base_lr: float | None = None
+    generic: dict | None = None
+    threads: int = 1
+    gpus: tuple = ()
+    cluster: str | None = None
+    restart: bool = False
+    keep: bool = False
+
+    @property
+    def folder(self):
+        return RUNS / self.name
+
+    @property
+    def data_set(self):
+        return davis.Davis(files.PYTHON_SCRIPTS / self.data)
+
+    def with_threads(self, threads):
+        return dataclasses.replace(self, threads=threads)
+
+    def write(self):
+        """Writes run.json, unless it is there as it would be written."""
+        path = self.folder / SETTINGS
+        text = json.dumps(dataclasses.asdict(self), indent=1) + "\n"
+        if not path.is_file() or path.read_bytes() != text.encode():
+            files.write_text(path, text)
+
+    @classmethod
+    def read(cls, folder):
+        """The run of a folder.  Raises UserError where it has none."""
+        path = files.existing_file(Path(folder) / SETTINGS, "settings of a run")
+        try:
+            settings = json.loads(path.read_text())
+            settings["evaluated"] = tuple(settings["evaluated"])
+            settings["gpus"] = tuple(settings["gpus"])
+            run = cls(**settings)
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path} does not hold the settings of a run; "
+                            "start the run again, which writes it") from error
+        if run.folder.resolve() != path.parent.resolve():
+            raise UserError(f"{path} is of the run {run.folder}, whose folder alone has its files")
+        return run
+
+
+def state(run, path):
+    """What is known of a job, by its steps.job_path(): {} where it never began.
+
+    Else it has at least "state", "begin" and "commands"; one that is damaged is not known.
+    """
+    path = run.folder / "state" / f"{path}.json"
+    try:
+        found = json.loads(path.read_bytes())
+        kinds = {"state": str, "begin": float, "commands": list,
+                 **({"seconds": float, "peak_mb": float} if found["state"] != "running" else {})}
+        return found if all(type(found[name]) is kind for name, kind in kinds.items()) else {}
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def checked_sequence(name, what="video"):
+    """`name`, if a command line can have it anywhere.  Raises UserError."""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):
+        raise UserError(f"{what} name {name!r} must be of letters, digits, '.', '_' and '-', and "
+                        "begin with a letter, a digit or '_'")
+    return name
+
+
+def chosen_videos(data, split, names):
+    """(names of the sequences, whether they are all of the split).  Raises UserError.
+
+    data: a davis.Davis; split: list in ImageSets/2017, or None; names: only these, or [].
+    """
+    if split is None:
+        if not names:
+            raise UserError("which videos? Name a list (SPLIT=val) or a video (VIDEO=name); "
+                            f"{data.images} has: {', '.join(data.sequences())}")
+        listed = names
+    else:
+        listed = davis2017.listed_sequences(data.root, split)
+        if not listed:
+            raise UserError(f"list {split} of {data.root} names no sequence")
+    other = [name for name in names if name not in listed]
+    if other:
+        raise UserError(f"{', '.join(other)}: not in the list {split} of {data.root}, which has "
+                        f"{', '.join(listed)}")
+    chosen = [checked_sequence(name) for name in dict.fromkeys(names or listed)]
+    return chosen, split is not None and set(chosen) == set(listed)
+
+
+def objects_of(data, sequences):
+    """{sequence: [object ids]}, each first frame checked.  Raises UserError."""
+    objects = {}
+    for sequence in sequences:
+        data.first_frame(sequence)
+        objects[sequence] = data.first_objects(sequence)
+    return objects
+
+
+def evaluated(data, sequences):
+    """Those of the sequences that have an annotation of every frame."""
+    return tuple(sequence for sequence in sequences if all(
+        (data.annotations / sequence / f"{frame.stem}.png").is_file()
+        for frame in data.frames(sequence)) and len(data.frames(sequence)) > 2)
+
+
+def default_size(backbone, data, sequences, is_davis):
+    """The working size, "HEIGHTxWIDTH", for a data set.
+
+    That of DAVIS for DAVIS and ResNet-101; for the thin net on videos of one's own,
+    a quarter of that area, in the shape of the first frame of the first.
+    """
+    sequences = sequences or data.sequences()
+    if is_davis or not sequences:
+        return "x".join(map(str, nets.WORKING_SIZE))
+    height, width = files.read_image(data.frames(sequences[0])[0]).shape[:2]
+    area = nets.WORKING_SIZE[0] * nets.WORKING_SIZE[1]
+    area /= 1 if backbone is nets.RESNET101 else 4
+    factor = min(1, (area / (height * width)) ** 0.5)
+    return "x".join(map(str, nets.valid_size(backbone, max(32, round(factor * height)),
+                                             max(32, round(factor * width)))))

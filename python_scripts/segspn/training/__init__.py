@@ -1,0 +1,1 @@
+"""Training: samples, the solver's loop, snapshots, log."""

@@ -1,0 +1,356 @@
+"""tools/run.py: what it makes, what it makes again, and what it refuses."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import sys
+
+import numpy as np
+import pytest
+
+from segspn import files
+from segspn.caffenet import weights
+from segspn.data import davis
+from segspn.errors import UserError
+from segspn.evaluation import davis2017
+from segspn.runs import settings, steps, workflow
+from tests.support.command_lines import module_of
+from tests.support.workflows import ITERATIONS, VIDEOS, Project, labels_of
+
+FRAME = "data/small/JPEGImages/480p/toy/00002.jpg"
+LAST = {"evaluate", "overview", "submission"}  # jobs of the whole run
+
+
+def jobs_of(sequence, *wanted):
+    """Names of jobs, as steps.job_path() gives them; without steps: all of a sequence."""
+    names = {f"{name}/{sequence}" for name, step in steps.STEPS.items()
+             if step.per == "sequence"} | {
+        f"{name}/{sequence}/{k}" for name, step in steps.STEPS.items()
+        if step.per == "object" for k in VIDEOS[sequence]}
+    return {name for name in names if not wanted or name.split("/")[0] in wanted}
+
+
+ALL = LAST | jobs_of("disk") | jobs_of("toy")
+
+
+def times(project, folder):
+    """{name: time of change} of the files of a folder."""
+    return {path.name: path.stat().st_mtime_ns
+            for path in (project.root / folder).iterdir() if not files.is_hidden(path)}
+
+
+def changed(before, after):
+    return {name for name in after if after[name] != before.get(name)}
+
+
+# ------------------------------------------------------------- what it makes again
+
+def test_a_run_leaves_labels_and_all_that_is_made_of_them(finished):
+    finished.check()
+    assert finished.done() == ALL == set(finished.states())
+    assert {state["state"] for state in finished.states().values()} == {"done"}
+    for sequence, objects in VIDEOS.items():
+        labels = labels_of(finished, sequence)
+        first = davis.read_annotation(finished.data / f"Annotations/480p/{sequence}/00000.png")
+        np.testing.assert_array_equal(labels[0], first)
+        assert davis.objects_of(labels[1:]) == objects
+    for name in ("evaluation", "overview.html", "labels", "submission.zip"):
+        assert str(finished.folder / name) in finished.output
+        assert (finished.folder / name).exists()
+    told = re.findall(r"^(.+): \d+ s, \d+ MB$", finished.output, re.MULTILINE)
+    assert len(told) == len(ALL) and "train object toy 2" in told
+    overall, = davis2017.evaluate(finished.folder / "labels", finished.data, ["toy"], processes=1)
+    with (finished.folder / "evaluation/per-sequence_results-val.csv").open() as file:
+        rows = {row["Sequence"]: row for row in csv.DictReader(file)}
+    assert rows["toy_2"]["J-Mean"] == f"{overall.statistics()[1][0].mean:.3f}"
+    assert not finished.states_of_solvers()
+
+
+@pytest.mark.parametrize("options", [(), ("--jobs", 1, "--threads", os.cpu_count())])
+def test_a_run_that_is_done_does_nothing(finished, options):
+    before = finished.states()
+    output = finished.succeed(*options)
+    assert finished.states() == before and finished.products() == finished.reference
+    assert not re.search(r": \d+ s, ", output)
+    assert "Nothing to be done" in finished.tail()
+
+
+def test_what_is_deleted_or_damaged_is_made_again(finished):
+    """A model, a score map, a label, a manifest, a state."""
+    before = finished.states()
+    scores = times(finished, f"results/ResNetF_perobj_{ITERATIONS}/toy")
+    (finished.root / f"models/disk/disk_obj_1_iter_{ITERATIONS}.caffemodel").unlink()
+    (finished.root / f"results/ResNetF_perobj_{ITERATIONS}/toy/00002_1.png").unlink()
+    (finished.folder / "labels/toy/00003.png").write_bytes(b"\x89PNG")
+    (finished.folder / "done/infer_foreground/disk.json").write_text('{"a": ')
+    (finished.folder / "state/refine/disk.json").write_text("{")
+    finished.succeed()
+    begun = finished.begun_since(before)
+    assert begun == ALL - {
+        "prototxts/disk", "prototxts/toy", "train_foreground/disk", "train_foreground/toy",
+        "train_object/toy/1", "train_object/toy/2", "infer_foreground/toy", "infer_object/toy/2"}
+    again = times(finished, f"results/ResNetF_perobj_{ITERATIONS}/toy")
+    assert changed(scores, again) == {"00002_1.png", "00002_1.jpg"}
+    assert finished.products() == finished.reference
+
+
+def test_a_failing_job_names_its_log_and_stops_no_other(finished):
+    """A frame is replaced by garbage, and later comes back; meanwhile another video has work."""
+    frame, content = finished.root / FRAME, (finished.root / FRAME).read_bytes()
+    scores = times(finished, f"results/ResNetF_perobj_{ITERATIONS}/toy")
+    before = finished.states()
+    frame.write_bytes(b"garbage")
+    (finished.folder / "labels/disk/00004.png").unlink()
+    status, output, errors = finished.run()
+    assert status == 1 and "Traceback" not in errors + output
+    failed = {"infer foreground toy", "infer object toy 1", "infer object toy 2"}
+    lines = errors.splitlines()
+    assert {line.partition(": failed: ")[0] for line in lines[:-1]} == failed
+    for line in lines[:-1]:
+        what = line.partition(":")[0].replace("infer ", "infer_").replace(" ", "/")
+        assert line.endswith(f"(log: {finished.folder / 'logs' / what}.log)")
+        assert f"{FRAME} is corrupt" in line
+    assert lines[-1].startswith("error: 3 jobs failed, ")
+    assert "the same command goes on" in lines[-1]
+    assert finished.begun_since(before) == {
+        "prototxts/toy", "infer_foreground/toy", *jobs_of("toy", "infer_object"),
+        "train_foreground/toy", *jobs_of("toy", "train_object"),
+        *jobs_of("disk", "label", "overlay", "report")}
+
+    before = finished.states()
+    frame.write_bytes(content)
+    finished.succeed()
+    assert finished.begun_since(before) == jobs_of("toy") | LAST
+    assert finished.products() == finished.reference
+    # Only the frame that was written since is inferred again.
+    again = times(finished, f"results/ResNetF_perobj_{ITERATIONS}/toy")
+    assert changed(scores, again) == {f"00002_{k}.{end}" for k in (1, 2) for end in ("png", "jpg")}
+
+
+def test_another_annotation_of_a_later_frame_is_evaluated(finished):
+    """Figures depend on it, and nothing else."""
+    path = finished.data / "Annotations/480p/toy/00003.png"
+    table = finished.folder / "evaluation/per-frame_results-val.csv"
+    content, before, figures = path.read_bytes(), finished.states(), table.read_text()
+    davis.write_labels(path, np.roll(davis.read_annotation(path), 9, axis=1))
+    finished.succeed()
+    assert finished.begun_since(before) == {"report/toy", "evaluate", "overview"}
+    assert table.read_text() != figures
+    path.write_bytes(content)
+    finished.succeed()
+    assert table.read_text() == figures and finished.products() == finished.reference
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory):
+    """A project for runs of few iterations, with the data set's ends of the sequences."""
+    return Project(tmp_path_factory.mktemp("short") / "project")
+
+
+def test_generic_weights_and_then_more_iterations(short):
+    generic = ("--lists", "ImageSets/2017/val.txt", "--generic-iterations", 3)
+    output = short.succeed("--generic-only", *generic)
+    short.folder = short.folder.with_name("generic")
+    assert short.done() == {"generic_prototxts", "train_generic"}, output
+    model = short.root / "models/generic/ResNetF_iter_3.caffemodel"
+    made = model.stat().st_mtime_ns
+
+    options = ("--videos", "disk", "--weights", "generic", *generic)
+    output = short.succeed(*options, iterations=3)
+    assert "trained on videos that are evaluated (disk)" in output
+    short.folder = short.folder.with_name("val-part")  # not the figures of all of val
+    assert short.done() == {*jobs_of("disk"), "generic_prototxts", "train_generic", "evaluate",
+                            "overview"}  # a part of the list is not submitted
+    assert model.stat().st_mtime_ns == made  # it was there already
+    for name in ("disk_fgbg", "disk_obj_1"):
+        record = json.loads((short.root / f"models/disk/{name}_run.json").read_text())
+        assert record["weights"] == "../models/generic/ResNetF_iter_3.caffemodel"
+
+    before = short.states()
+    status, _, errors = short.run(*options, iterations=4)
+    assert status == 1 and "2 jobs failed" in errors
+    assert all("train anew with --restart" in line for line in errors.splitlines()[:-1])
+    short.succeed(*options, "--restart", iterations=4)
+    assert short.begun_since(before) == {*jobs_of("disk"), "evaluate", "overview"}
+    assert (short.root / "models/disk/disk_obj_1_iter_4.caffemodel").is_file()
+    assert (short.root / "results/ResNetF_perobj_4/disk/00001_1.png").is_file()
+    short.check()
+    states = short.states()
+    short.succeed(*options, iterations=4)  # --restart is of that time alone
+    assert short.states() == states
+
+
+# ------------------------------------------------------------- what it refuses
+
+@pytest.fixture
+def tool(monkeypatch, tmp_path, capsys, data_set):
+    """tools/run.py in this process, which must not start anything; its runs are below tmp_path."""
+    monkeypatch.setattr(settings, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(workflow.subprocess, "Popen", None)
+    module = module_of(files.ROOT / "tools/run.py")
+
+    def run(*arguments, data=data_set):
+        monkeypatch.setattr(sys, "argv", ["run.py", *map(str, (*arguments, "--data", data))])
+        with pytest.raises(SystemExit) as end:
+            module.main()
+        lines = capsys.readouterr().err.splitlines()
+        assert end.value.code == 1 and len(lines) == 1 and lines[0].startswith("error: "), lines
+        return lines[0]
+    run.module, run.runs = module, tmp_path / "runs"
+    return run
+
+
+TOY = ("--videos", "toy")
+
+
+@pytest.mark.parametrize("arguments, words", [
+    ((), ["which videos?", "toy"]),
+    (("--split", "nosuch"), ["list", "nosuch.txt does not exist"]),
+    (("--split", "../train"), ["plain folder name"]),
+    (("--split", "train", "--videos", "other"), ["other: not in the list train", "has toy"]),
+    (("--videos", "nosuch"), ["nosuch", "has no frames", "there are: toy"]),
+    (("--videos", "a/../toy"), ["video name 'a/../toy' must be of letters"]),
+    (("--videos", "toy two"), ["video name 'toy two' must be of letters"]),
+    ((*TOY, "--name", "../x"), ["run name '../x' must be of letters"]),
+    ((*TOY, "--name=-x"), ["run name '-x'", "begin with a letter"]),
+    ((*TOY, "--weights", "nosuch.caffemodel"), ["weights nosuch.caffemodel do not exist"]),
+    ((*TOY, "--weights", __file__), ["is truncated or not a .caffemodel"]),
+    ((*TOY, "--backbone", "resnet101", "--weights", files.MODELS / "resnet50_thin.caffemodel"),
+     ["are those of resnet50_thin, not of resnet101"]),
+    ((*TOY, "--backbone", "resnet7"), ["invalid choice: 'resnet7'", "see --help"]),
+    ((*TOY, "--backbone", "resnet101", "--weights", "generic", "--lists",
+      "ImageSets/2017/train.txt"), ["resnet101.caffemodel do not exist"]),
+    ((*TOY, "--refinement", "nosuch.caffemodel"), ["nosuch.caffemodel does not exist"]),
+    ((*TOY, "--refinement", files.MODELS / "resnet50_thin.caffemodel"), ["no refinement net"]),
+    ((*TOY, "--size", "large"), ["--size must be HEIGHTxWIDTH"]),
+    ((*TOY, "--size", "8x8"), ["not defined at this size"]),
+    ((*TOY, "--iterations", 0), ["--iterations must be from 1"]),
+    ((*TOY, "--iterations", 2**31), ["--iterations must be from 1"]),
+    ((*TOY, "--iterations", "many"), ["invalid int value", "see --help"]),
+    ((*TOY, "--snapshot", -1), ["--snapshot must be from 1"]),
+    ((*TOY, "--generic-iterations", 0), ["--generic-iterations must be from 1"]),
+    ((*TOY, "--base-lr", 0), ["--base-lr must be between 0 and 1"]),
+    ((*TOY, "--base-lr", "nan"), ["--base-lr must be between 0 and 1"]),
+    ((*TOY, "--jobs", 0), ["--jobs must be from 1"]),
+    ((*TOY, "--jobs", 5000), ["5000 jobs of 1 threads are more than the", "cores"]),
+    ((*TOY, "--threads", 5000), ["1 jobs of 5000 threads are more than the", "cores"]),
+    ((*TOY, "--gpus", -1), ["--gpus must be different numbers from 0"]),
+    ((*TOY, "--gpus", 1, 1), ["--gpus must be different numbers from 0"]),
+    ((*TOY, "--cluster", "other"), ["invalid choice: 'other'"]),
+    ((*TOY, "--cluster-options", "slurm_partition=gpu"), ["go with --cluster"]),
+    ((*TOY, "--cluster", "slurm", "--cluster-options", "slurm_partition"), ["are NAME=VALUE"]),
+    ((*TOY, "--cluster", "slurm", "--cluster-options", "slurm_partition=a;b"), ["are NAME=VALUE"]),
+    ((*TOY, "--cluster", "slurm", "--cluster-options", "--jobs=7"), ["expected at least one"]),
+    ((*TOY, "--weights", "generic", "--lists", "nosuch.txt"), ["nosuch.txt does not exist"]),
+    ((*TOY, "--generic-only", "--weights", "generic"), ["no generic ones"]),
+    (("--generic-only",), ["val.txt does not exist"]),
+], ids=lambda value: None if isinstance(value, list) else " ".join(map(str, value))[-40:] or "none")
+def test_bad_options_are_refused_in_one_line(tool, arguments, words):
+    line = tool(*arguments)
+    assert all(word in line for word in words), line
+    assert not tool.runs.exists()
+
+
+def test_weights_of_no_known_net_are_refused_in_one_line(tool, tmp_path):
+    path = tmp_path / "other.caffemodel"
+    weights.write_caffemodel(path, {"conv1": [np.zeros((2, 3, 5, 5), np.float32)]})
+    assert f"weights {path} are those of another net, not of resnet50_thin" in tool(
+        *TOY, "--weights", path)
+    assert f"weights {path} are of no refinement net" in tool(*TOY, "--refinement", path)
+    assert not tool.runs.exists()
+
+
+def test_bad_data_is_refused_in_one_line(tool, data_set, tmp_path):
+    images, annotation = data_set / "JPEGImages/480p", data_set / "Annotations/480p/toy/00000.png"
+    content, listing = annotation.read_bytes(), data_set / "ImageSets/2017/train.txt"
+    assert "is not a data set in DAVIS layout" in tool(*TOY, data=tmp_path / "nowhere")
+    for name in ("-rf", "toy;ls", "a b", ".hidden", "../toy"):
+        listing.write_text(f"toy\n{name}\n")
+        line = tool("--split", "train")
+        assert repr(name) in line and "must be" in line
+    listing.write_text("\n")
+    assert "names no sequence" in tool("--split", "train")
+    annotation.unlink()
+    assert f"{annotation} does not exist" in tool(*TOY)
+    annotation.write_bytes(content[:-30])
+    assert f"{annotation} is corrupt" in tool(*TOY)
+    davis.write_labels(annotation, np.ones((5, 7), np.uint8))
+    assert f"{annotation} is 7x5" in tool(*TOY)
+    davis.write_labels(annotation, np.zeros((96, 128), np.uint8))
+    assert f"{annotation} is empty" in tool(*TOY)
+    annotation.write_bytes(content)
+    shutil.copytree(images / "toy", images / "yot")
+    assert "give the run a --name" in tool("--videos", "toy", "yot")
+    (images / "toy/00000.jpg").unlink()
+    assert "frame 0 of toy is missing" in tool(*TOY)
+    (images / "toy/00000.jpg").write_bytes(b"")
+    assert "is corrupt or not an image" in tool(*TOY)
+    assert not tool.runs.exists()
+
+
+@pytest.mark.parametrize("what", ["folder", "settings", "lock"])
+def test_a_place_where_nothing_can_be_written_is_refused(tool, what):
+    """A file stands where a folder has to be, a folder or a link where a file has to be."""
+    folder = tool.runs / "toy"
+    if what == "folder":
+        files.write_text(tool.runs, "")
+    elif what == "settings":
+        (folder / "run.json").mkdir(parents=True)
+    else:
+        folder.mkdir(parents=True)
+        (folder / ".lock").symlink_to(tool.runs)
+    line = tool(*TOY)
+    assert str(tool.runs) in line and "Traceback" not in line
+
+
+def test_damaged_settings_and_listings_are_written_anew(tool, monkeypatch):
+    """Snakemake is not started: that is where the run ends here."""
+    def perform(task):
+        raise UserError("not run")
+    monkeypatch.setattr(workflow.Workflow, "perform", perform)
+    folder = tool.runs / "toy"
+    paths = [folder / "run.json", folder / "videos/toy.json", folder / "truth/toy.json"]
+    for damage in (None, b"", b"\xff\xfe\0", b"{"):
+        for path in paths if damage is not None else []:
+            path.write_bytes(damage)
+        assert tool(*TOY) == "error: not run"
+        run = settings.Run.read(folder)
+        assert run.videos == {"toy": [1, 2]} and run.name == "toy"
+        assert json.loads(paths[1].read_text())[0][0] == "00000.jpg"
+
+
+# ------------------------------------------------------------- how many at a time
+
+@pytest.fixture
+def shared(tool, monkeypatch):
+    """shares() of run.py on a machine of 8 cores and 10 GB, with jobs of 2 GB."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)))
+    monkeypatch.setattr(tool.module, "machine_memory", lambda: 10_000)
+
+    class Known:
+        def memory_mb(self, run, step):
+            return 2_000
+
+    def share(*arguments):
+        monkeypatch.setattr(sys, "argv", ["run.py", *map(str, arguments)])
+        return tool.module.shares(tool.module.parse_arguments(), None, Known())
+    return share
+
+
+@pytest.mark.parametrize("arguments, expected", [
+    ((), (4, 2)),  # of 8.5 GB
+    (("--jobs", 8), (8, 1)), (("--jobs", 3), (3, 2)), (("--threads", 4), (2, 4)),
+    (("--threads", 8), (1, 8)), (("--jobs", 2, "--threads", 3), (2, 3)),
+    (("--gpus", 7), (1, 8)), (("--gpus", 0, 1), (2, 4)), (("--gpus", 0, 1, 2, 3), (4, 2)),
+    (("--cluster", "slurm"), (100, 4)),
+    (("--cluster", "slurm", "--jobs", 500, "--threads", 16), (500, 16))])
+def test_jobs_and_threads_share_the_cores(shared, arguments, expected):
+    assert shared(*arguments) == expected
+
+
+def test_more_jobs_and_threads_than_cores_are_refused(shared):
+    for arguments in (("--jobs", 9), ("--threads", 9), ("--jobs", 3, "--threads", 3)):
+        with pytest.raises(UserError, match="are more than the 8 cores"):
+            shared(*arguments)

@@ -1,0 +1,169 @@
+"""The steps of a run: their command lines, products, and what comes before what."""
+
+import dataclasses
+
+import pytest
+
+from segspn import files
+from segspn.data import davis
+from segspn.errors import UserError
+from segspn.runs import settings as run_settings
+from segspn.runs import steps
+from tests.support.frames import draw_frame
+
+FRAMES = 3
+
+
+@pytest.fixture
+def settings(tmp_path):
+    """A run over two videos: `one` with objects 2 and 5, `two` with object 1."""
+    for sequence in ("one", "two"):
+        for index in range(FRAMES):
+            frame, labels = draw_frame(index)
+            files.write_image(tmp_path / f"data/JPEGImages/480p/{sequence}/{index:05}.jpg", frame)
+            davis.write_labels(tmp_path / f"data/Annotations/480p/{sequence}/{index:05}.png",
+                               labels)
+    return run_settings.Run(
+        name="list", data=str(tmp_path / "data"), split="val",
+        videos={"one": [2, 5], "two": [1]}, whole=True, evaluated=("one",),
+        backbone="resnet50_thin", weights="../models/resnet50_thin.caffemodel",
+        refinement="../spn/refine_small.caffemodel", iterations=7, snapshot=3, size="64x96")
+
+
+GENERIC = {"lists": ["ImageSets/2017/train.txt", "ImageSets/2017/val.txt"], "iterations": 9,
+           "weights": "../models/resnet50_thin.caffemodel"}
+
+
+def commands(run):
+    return {(name, *whose): steps.STEPS[name].commands(run, *whose)
+            for name, whose in steps.jobs(run)}
+
+
+@pytest.mark.parametrize("changes", [
+    {}, {"base_lr": 1e-4, "restart": True, "keep": True, "threads": 3, "split": None},
+    {"generic": GENERIC, "weights": run_settings.GENERIC}, {"size": "480x854"}])
+def test_every_command_line_is_parsed_by_its_script(settings, parsed, changes):
+    run = dataclasses.replace(settings, **changes)
+    if run.split is None:
+        run = dataclasses.replace(run, whole=False)  # nothing to submit
+    told = commands(run)
+    expected = {"prototxts", "train_foreground", "train_object", "infer_foreground",
+                "infer_object", "refine", "label", "overlay", "report", "evaluate", "overview"}
+    expected |= {"submission"} if run.whole else set()
+    expected |= {"generic_prototxts", "train_generic"} if run.generic else set()
+    assert {job[0] for job in told} == expected
+    for job, lines in told.items():
+        for line in lines:
+            assert all(isinstance(word, str) for word in line)
+            options = ["--gpu", "1"] if steps.STEPS[job[0]].on_gpu else []
+            args = parsed([*line, *options])
+            assert args, job
+            assert not options or args["gpu"] == 1
+
+
+def test_command_lines_agree_on_what_they_are_of(settings, parsed):
+    told = {job: [parsed(line) for line in lines] for job, lines in commands(settings).items()}
+    for job, several in told.items():
+        for args in several:
+            for name in ("iterations", "iteration", "iter"):
+                assert args.get(name, 7) in (7, None), job
+            if len(job) > 1 and "sequence" in args:
+                assert args["sequence"] == job[1]
+            if len(job) > 2 and "object" in args:
+                assert args["object"] == job[2]
+            if "infer" in job[0]:
+                assert args["size"] == "64x96"
+            if "data" in args:
+                assert str(args["data"]) == settings.data
+    nets, = told["prototxts", "one"]
+    assert nets["snapshot"] == 3 and nets["size"] == "64x96" and nets["base_lr"] is None
+    training, = told["train_object", "one", 5]
+    assert training["resume"] and not training["restart_changed"]
+    assert training["solver"] == "../ResNetF/testnet_per_obj/one/solver_5.prototxt"
+
+
+def test_restart_and_keep_reach_the_trainings(settings, parsed):
+    run = dataclasses.replace(settings, restart=True, keep=True)
+    for job in [("train_object", ("one", 2)), ("train_foreground", ("two",))]:
+        line, = steps.STEPS[job[0]].commands(run, *job[1])
+        args = parsed(line)
+        assert args["restart_changed"] and args["keep_snapshots"] and not args["restart"]
+
+
+def test_generic_weights_are_those_that_videos_begin_with(settings):
+    run = dataclasses.replace(settings, generic=GENERIC, weights=run_settings.GENERIC)
+    model = "../models/generic/ResNetF_iter_9.caffemodel"
+    line, = steps.STEPS["train_object"].commands(run, "one", 2)
+    assert line[1] == model
+    product, = steps.STEPS["train_generic"].products(run)
+    assert files.from_scripts(product) == model
+    assert ("train_generic", ()) in steps.STEPS["train_object"].needs(run, "one", 2)
+    only = dataclasses.replace(run, videos={}, whole=False, evaluated=())
+    assert steps.jobs(only) == [("generic_prototxts", ()), ("train_generic", ())]
+
+
+@pytest.mark.parametrize("generic", [None, GENERIC])
+def test_jobs_are_in_an_order_in_which_they_can_be_run(settings, generic):
+    run = dataclasses.replace(settings, generic=generic)
+    jobs = steps.jobs(run)
+    assert len(set(jobs)) == len(jobs)
+    for number, (name, whose) in enumerate(jobs):
+        needs = steps.STEPS[name].needs(run, *whose)
+        assert set(needs) <= set(jobs[:number]), (name, whose)
+        assert len(whose) == {"run": 0, "sequence": 1, "object": 2}[steps.STEPS[name].per]
+
+
+def test_no_product_is_of_two_jobs_and_all_are_in_the_project(settings):
+    run = dataclasses.replace(settings, generic=GENERIC)
+    products = [path for name, whose in steps.jobs(run)
+                for path in steps.STEPS[name].products(run, *whose)]
+    assert len(set(products)) == len(products)
+    assert all(path.is_relative_to(files.ROOT) for path in products)
+
+
+def test_what_a_run_is_of_decides_its_jobs(settings):
+    names = {name for name, _ in steps.jobs(dataclasses.replace(
+        settings, whole=False, evaluated=()))}
+    assert not names & {"evaluate", "submission", "train_generic"} and "overview" in names
+    assert steps.describe("train_object", ("one", 5)) == "train object one 5"
+    assert steps.job_path("train_object", ("one", 5)) == "train_object/one/5"
+
+
+def test_settings_are_read_as_they_were_written(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(run_settings, "RUNS", tmp_path / "runs")
+    run = dataclasses.replace(settings, generic=GENERIC, gpus=(0, 3), base_lr=0.1)
+    run.write()
+    assert run_settings.Run.read(run.folder) == run
+    moment = (run.folder / "run.json").stat().st_mtime_ns
+    run.write()
+    assert (run.folder / "run.json").stat().st_mtime_ns == moment
+    run.folder.rename(tmp_path / "runs/other")
+    with pytest.raises(UserError, match="is of the run .*runs/list, whose folder alone"):
+        run_settings.Run.read(tmp_path / "runs/other")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"name": "x"}', "\xff"])
+def test_damaged_settings_are_refused(tmp_path, text):
+    (tmp_path / "run.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(UserError, match="does not hold the settings of a run"):
+        run_settings.Run.read(tmp_path)
+
+
+def test_evaluated_are_those_with_truth_of_every_frame(settings, tmp_path):
+    data = settings.data_set
+    assert run_settings.evaluated(data, ["one", "two"]) == ("one", "two")
+    (data.annotations / "two/00001.png").unlink()
+    assert run_settings.evaluated(data, ["one", "two"]) == ("one",)
+    (data.images / "one/00002.jpg").unlink()  # two frames left: none between first and last
+    assert run_settings.evaluated(data, ["one", "two"]) == ()
+
+
+@pytest.mark.parametrize("name", ["-x", ".x", "", "a b", "a/b", "a;b", "ä", "a\n", "{x}"])
+def test_names_that_command_lines_cannot_have(name):
+    with pytest.raises(UserError, match="must be of letters"):
+        run_settings.checked_sequence(name)
+
+
+@pytest.mark.parametrize("name", ["dog", "bike-trial", "a.b_c-1", "_x", "00"])
+def test_names_that_they_can_have(name):
+    assert run_settings.checked_sequence(name) == name

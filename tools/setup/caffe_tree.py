@@ -1,0 +1,183 @@
+"""Makes a Caffe tree ready for our build: copy, change, merge the proto of spn/.
+
+Every change to the tree stands in CHANGES below, with its reason.  A change
+whose text is not found exactly once stops the build and says so: the tree is
+then not one that this list was written for.
+
+Uses the standard library only: it runs before anything is installed.
+"""
+
+import re
+import shutil
+from dataclasses import dataclass
+
+
+class TreeError(Exception):
+    """The tree, or a proto fragment, is not what the build expects."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """Replace `old`, which must stand exactly `count` times in `path`, by `new`."""
+
+    path: str
+    old: str
+    new: str
+    why: str
+    trees: tuple = ("ssd", "bvlc")
+    count: int = 1
+
+
+CHANGES = [
+    Change("src/caffe/net.cpp", '#include "caffe/test/test_caffe_main.hpp"\n', "",
+           "the library must not need gtest", trees=("ssd",)),
+    Change("src/caffe/util/io.cpp", "SetTotalBytesLimit(kProtoReadBytesLimit, 536870912)",
+           "SetTotalBytesLimit(kProtoReadBytesLimit)",
+           "protobuf 3.6 and later take one argument", trees=("bvlc",)),
+    Change("src/caffe/util/io.cpp", "SetTotalBytesLimit(536870912)",
+           "SetTotalBytesLimit(INT_MAX)",
+           "weights in the published layout are larger than 512 MB",
+           trees=("ssd",), count=2),
+    Change("src/caffe/util/io.cpp", "#include <stdint.h>\n",
+           "#include <limits.h>\n#include <stdint.h>\n",
+           "INT_MAX of the change above", trees=("ssd",)),
+    Change("src/caffe/layer_factory.cpp", "catch (bp::error_already_set) {\n    PyErr_Print();",
+           "catch (bp::error_already_set) {",
+           "a Python layer's error reaches the caller, who prints it once"),
+    Change("src/caffe/layers/crop_layer.cpp",
+           "stored continously in memory\n    for (int i = 0; i < top[0]->shape(cur_dim); ++i) {",
+           "stored continously in memory\n    {",
+           "this loop copies every row as often as the row is long; once is the same",
+           trees=("ssd",)),
+    Change("python/caffe/__init__.py", "from .pycaffe import Net,",
+           "import os\n\nos.environ.setdefault('GLOG_minloglevel', '2')\nfrom .pycaffe import Net,",
+           "by default Caffe logs every layer of every net; errors still show"),
+    Change("src/caffe/common.cpp",
+           'LOG(INFO) << "Clock rate:                    " << prop.clockRate;', "",
+           "CUDA 13 has no such field"),
+    Change("src/caffe/common.cpp",
+           '''LOG(INFO) << "Concurrent copy and execution: "
+      << (prop.deviceOverlap ? "Yes" : "No");''', "", "CUDA 13 has no such field"),
+    Change("src/caffe/common.cpp",
+           '''LOG(INFO) << "Kernel execution timeout:      "
+      << (prop.kernelExecTimeoutEnabled ? "Yes" : "No");''', "",
+           "CUDA 13 has no such field"),
+]
+
+# Files that are taken out of the copy: the trees that have them, and the reason.
+REMOVALS = {
+    "include/caffe/proto/caffe.pb.h": (("ssd",), "stale output of another protoc"),
+    "src/caffe/proto/caffe.pb.cc": (("ssd",), "stale output of another protoc"),
+    "python/caffe/proto/caffe_pb2.py": (("ssd",), "stale output of another protoc"),
+    "src/caffe/layers/video_data_layer.cpp": (
+        ("ssd",), "needs OpenCV's C++ headers; we read video in Python"),
+    "src/caffe/layers/proposal_layer.cu": (
+        ("ssd",), "its class declares a Backward_gpu that it does not define"),
+}
+
+
+def tree_kind(tree):
+    """'ssd' for the tree of the pinned sdist, 'bvlc' for a classic one.
+
+    Raises TreeError where `tree` is no Caffe tree at all.
+    """
+    for needed in ("src/caffe/net.cpp", "src/caffe/proto/caffe.proto", "python/caffe/_caffe.cpp"):
+        if not (tree / needed).is_file():
+            raise TreeError(f"{tree} is not a Caffe source tree: {needed} is missing")
+    return "ssd" if (tree / "src/caffe/util/bbox_util.cpp").is_file() else "bvlc"
+
+
+def apply_changes(tree, changes=None):
+    """Applies the changes meant for this kind of tree, in place."""
+    kind = tree_kind(tree)
+    for change in CHANGES if changes is None else changes:
+        if kind not in change.trees:
+            continue
+        path = tree / change.path
+        if not path.is_file():
+            raise TreeError(f"{path} is missing; a change is due there ({change.why})")
+        text = path.read_text()
+        found = text.count(change.old)
+        if found != change.count:
+            raise TreeError(
+                f"{path}: expected {change.count} time(s), found {found}: {change.old.strip()!r} "
+                f"({change.why}); see CHANGES in tools/setup/caffe_tree.py")
+        path.write_text(text.replace(change.old, change.new))
+    for name, (trees, why) in REMOVALS.items():
+        if kind in trees:
+            if not (tree / name).is_file():
+                raise TreeError(f"{tree / name} is missing; it was to be removed ({why})")
+            (tree / name).unlink()
+
+
+def _block(text, header):
+    """(start, end) of the body of `header { ... }` in `text`, or None."""
+    match = re.search(header + r"\s*\{", text)
+    if not match:
+        return None
+    depth, position = 1, match.end()
+    while depth:
+        if position == len(text):
+            raise TreeError(f"unbalanced braces after {header!r}")
+        depth += {"{": 1, "}": -1}.get(text[position], 0)
+        position += 1
+    return match.end(), position - 1
+
+
+def _fields(body):
+    """{number: name} of the fields of a message body, nested messages left out."""
+    flat = re.sub(r"//[^\n]*", "", body)
+    while re.search(r"\{[^{}]*\}", flat):
+        flat = re.sub(r"\{[^{}]*\}", "", flat)
+    found = re.findall(r"(\w+)\s*=\s*(\d+)\s*(?:\[[^\]]*\])?\s*;", flat)
+    return {int(number): name for name, number in found}
+
+
+def merge_proto(base, fragment):
+    """Merges a proto fragment into the text of caffe.proto.
+
+    The fragment holds `message LayerParameter { ... }` with the fields to be
+    added, and any number of new messages.  Raises TreeError where a field
+    number, a field name or a message name is taken.
+    """
+    fragment = re.sub(r"//[^\n]*", "", fragment)
+    span = _block(fragment, r"message\s+LayerParameter")
+    if span is None:
+        raise TreeError("the proto fragment has no `message LayerParameter`")
+    fields = fragment[slice(*span)].strip()
+    header = fragment[:span[0]].rindex("message")
+    messages = (fragment[:header] + fragment[span[1] + 1:]).strip()
+
+    # Comments, where braces need not match, are blanked; positions stay.
+    target = _block(re.sub(r"//[^\n]*", lambda comment: " " * len(comment[0]), base),
+                    r"message\s+LayerParameter")
+    if target is None:
+        raise TreeError("caffe.proto has no `message LayerParameter`")
+    present, added = _fields(base[slice(*target)]), _fields(fields)
+    taken = present.keys() & added.keys()
+    if taken:
+        raise TreeError(f"field numbers of LayerParameter already taken: {sorted(taken)}")
+    taken = {*present.values()} & {*added.values()}
+    if taken:
+        raise TreeError(f"fields of LayerParameter already there: {sorted(taken)}")
+    for name in re.findall(r"^message\s+(\w+)", messages, re.M):
+        if re.search(rf"^message\s+{name}\b", base, re.M):
+            raise TreeError(f"message {name} exists in caffe.proto already")
+    merged = base[:target[1]] + ("  " + fields + "\n" if fields else "") + base[target[1]:]
+    return merged + ("\n" + messages + "\n" if messages else "")
+
+
+def prepare(source, destination, fragments):
+    """Copies `source` to `destination`, applies all changes, merges the fragments."""
+    tree_kind(source)
+    if destination.exists():
+        shutil.rmtree(destination)
+    destination.mkdir(parents=True)
+    for part in ("include", "src", "python"):
+        shutil.copytree(source / part, destination / part, symlinks=True)
+    apply_changes(destination)
+    proto = destination / "src/caffe/proto/caffe.proto"
+    text = proto.read_text()
+    for fragment in fragments:
+        text = merge_proto(text, fragment.read_text())
+    proto.write_text(text)
