@@ -10,7 +10,7 @@ Example:
 import shlex
 from pathlib import Path
 
-from segspn import cli, files
+from segspn import cli, done, files
 from segspn.data import davis
 from segspn.errors import script
 
@@ -33,10 +33,10 @@ def main():
 
     from segspn.method import score_maps
 
-    done = score_maps.over_frames(frames, lambda path: [folder / f"{path.stem}.png"],
-                             folder / ".made_from.json", weights, "testnet_fgbg",
-                             score_maps.write_mask, args)
-    print(f"{folder}: {done} frames done, {len(frames) - done} were there")
+    count = score_maps.over_frames(
+        frames, lambda path: [folder / f"{path.stem}.png"], folder / done.NAME, weights,
+        "testnet_fgbg", score_maps.write_mask, args)
+    print(f"{folder}: {count} frames done, {len(frames) - count} were there")
     options = cli.inference_options(args.data, args.size, args.scale)
     print("next, with a net of each object:", "python infer_test_perobj.py <iteration>",
           args.sequence, "<object>", shlex.join(options))

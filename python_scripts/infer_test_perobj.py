@@ -40,12 +40,12 @@ def main():
 
     from segspn.method import score_maps
 
-    done = score_maps.over_frames(
+    count = score_maps.over_frames(
         frames,
         lambda path: [folder / f"{path.stem}_{args.object}.{ending}" for ending in ("png", "jpg")],
-        folder / f".made_from_{args.object}.json", weights, "testnet_per_obj",
+        folder / f".made_from_{args.object}.jsonl", weights, "testnet_per_obj",
         score_maps.write_score_map, args)
-    print(f"{folder}: {done} frames done, {len(frames) - done} were there")
+    print(f"{folder}: {count} frames done, {len(frames) - count} were there")
     print("next, with all objects:", cli.command("refine_spn.py", args.iteration, args.sequence,
                                                  *cli.data_options(args.data)))
 

@@ -72,7 +72,7 @@ def score_maps(args, frames, objects):
     if args.coarse or not refined.is_dir():
         return {"scores": coarse,
                 "foreground": given or files.RESULTS / "ResNetF_fgbg" / args.sequence}
-    label_video.check_refined(refined, coarse, frames, objects,
+    label_video.check_refined(refined, frames, objects,
                                masks=not (given or args.no_foreground))
     taken = {"scores": refined, "maker": "refine_spn.py", "foreground": given or refined}
     return taken if given else {**taken, "foreground_maker": "refine_spn.py"}

@@ -17,7 +17,6 @@ Example:
 
 import os
 import re
-from contextlib import nullcontext
 from pathlib import Path
 
 from ResNetF import nets
@@ -216,8 +215,7 @@ def main():
     jobs, threads = shares(args, run, known)
     run = run.with_threads(threads)
     task = workflow.Workflow(run, jobs, args.cluster_options, machine_memory(), args.look_every)
-    with task.alone(), task.as_before() if args.dry_run else nullcontext():
-        task.prepare()
+    with task.alone():
         print("\n".join(notes(run, jobs)), flush=True)
         if args.dry_run:
             print(task.plan(known))

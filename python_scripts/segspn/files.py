@@ -1,7 +1,6 @@
 """Paths that stay inside their folder, and files that are whole or not there."""
 
 import io
-import json
 import os
 import tempfile
 from contextlib import contextmanager
@@ -52,11 +51,6 @@ def images_in(folder, ending=".jpg"):
     return sorted(p for p in found if p.suffix == ending and not is_hidden(p))
 
 
-def listing(paths):
-    """What tells files from others of the same names: [[name, size, time of change, ns]]."""
-    return [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in paths]
-
-
 @contextmanager
 def writing(path):
     """Gives an OSError that does not say which file it is about the name of this one."""
@@ -65,51 +59,6 @@ def writing(path):
     except OSError as error:
         error.filename = error.filename or os.fspath(path)
         raise
-
-
-class MadeFrom:
-    """Remembers, in a file beside them, what the files of a folder are made from.
-
-    recipe: a dict that JSON can hold.  frames: paths of what files are made from one by
-    one.  A file that is older than the file `stamp`, or was made by another recipe or
-    from another frame, is not current.
-    """
-
-    def __init__(self, stamp, recipe, frames=()):
-        self._stamp, self._recipe = stamp, json.loads(json.dumps(recipe))
-        self._frames = {name: changed for name, *changed in listing(frames)}
-
-    def _noted(self):
-        """(recipe, frames) of the stamp; (None, {}) where there is none to read."""
-        try:
-            noted = json.loads(self._stamp.read_bytes())
-            return noted, noted.pop("images", {})
-        except (FileNotFoundError, ValueError, AttributeError, TypeError):
-            return None, {}
-
-    def is_current(self, path, frame=None):
-        """Whether a file is there, made by this recipe, from this frame as it is now."""
-        recipe, frames = self._noted()
-        return (path.is_file() and recipe == self._recipe
-                and path.stat().st_mtime_ns >= self._stamp.stat().st_mtime_ns
-                and (frame is None or frames.get(frame.name) == self._frames[frame.name]))
-
-    def note(self, outdated=()):
-        """Call it before the first file is written by this recipe.
-
-        outdated: files that are to be made anew; where they alone are not current, they are
-        deleted, and the others stay so.
-        """
-        recipe, frames = self._noted()
-        if (recipe, frames) == (self._recipe, self._frames):
-            return
-        before = self._stamp.stat() if recipe == self._recipe else None
-        for path in outdated if before else ():
-            path.unlink(missing_ok=True)
-        with whole_file(self._stamp) as temporary:
-            temporary.write_text(json.dumps({**self._recipe, "images": self._frames}))
-            if before:
-                os.utime(temporary, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 @contextmanager

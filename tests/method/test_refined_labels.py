@@ -3,18 +3,17 @@
 import json
 import os
 import shutil
-import time
 from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from segspn import cli, files
+from segspn import cli, done, files
 from segspn.errors import UserError
 from segspn.method import label_video, refine, score_maps
-from tests.support.frames import fails_in_one_line
-from tests.support.refinements import Video
+from tests.support.frames import alter, fails_in_one_line
+from tests.support.refinements import Video, passing_weights
 from tests.support.refusals import SEGMENT
 
 ADVICE = ("run refine_spn.py again", "--coarse")
@@ -28,15 +27,8 @@ def video(tmp_path):
     return video
 
 
-def touch(path):
-    """Makes a file newer than what was written before; the kernel's own times lag a little."""
-    os.utime(path, ns=(time.time_ns(),) * 2)
-    time.sleep(0.02)
-    return path
-
-
 def check(video, **options):
-    label_video.check_refined(video.output, video.scores, video.frames, [1, 2], **options)
+    label_video.check_refined(video.output, video.frames, [1, 2], **options)
 
 
 def is_refused(video, *words, **options):
@@ -51,12 +43,12 @@ def is_refused(video, *words, **options):
 
 def kill_after(frames, monkeypatch):
     """The next refinement ends after so many frames, as where it is killed."""
-    original, done = refine.Refinement._refine, []
+    original, made = refine.Refinement._refine, []
 
     def limited(self, *arguments):
-        if len(done) == frames:
+        if len(made) == frames:
             raise KeyboardInterrupt
-        done.append(original(self, *arguments))
+        made.append(original(self, *arguments))
     monkeypatch.setattr(refine.Refinement, "_refine", limited)
 
 
@@ -72,24 +64,26 @@ def test_whole_refinements_pass(video):
 
 @pytest.mark.parametrize("changed, outdated", [
     (lambda video: video.mask("00002"), "00002_1.png"),
-    (lambda video: video.score("00003", 2), "00003_2.png"),
+    (lambda video: video.score("00003", 2), "00003_1.png"),
     (lambda video: video.frames[1], "00001_1.png")], ids=["foreground", "score map", "image"])
 def test_what_was_made_again_after_the_refinement(video, changed, outdated):
-    path = touch(changed(video))
-    assert is_refused(video, video.output / outdated, f"is older than {path};")
+    os.utime(changed(video))
+    check(video)
+    path = alter(changed(video))
+    assert is_refused(video, video.output / outdated, f"made from {path}, which has changed since;")
     assert video.task().run() == 1
     check(video)
 
 
 def test_only_the_foreground_that_was_taken_counts(video):
     video.task(foreground=None).run()
-    touch(video.mask("00002"))
+    alter(video.mask("00002"))
     check(video)
     other = shutil.copytree(video.foreground, video.folder / "other")
     video.task(foreground=other).run()
-    touch(video.mask("00003"))
+    alter(video.mask("00003"))
     check(video)
-    touch(other / "00003.png")
+    alter(other / "00003.png")
     assert is_refused(video, video.output / "00003_1.png", other / "00003.png")
 
 
@@ -99,12 +93,11 @@ def test_new_frames(video):
 
 
 def test_refinement_with_other_weights_killed_half_way(video, monkeypatch):
-    other = shutil.copy(video.weights, video.folder / "other.caffemodel")
-    task = video.task(weights=other)
+    task = video.task(weights=passing_weights(video.folder / "other.caffemodel", "another"))
     kill_after(2, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         task.run()
-    assert is_refused(video, video.output / "00002_1.png", "is of an earlier refinement")
+    assert is_refused(video, video.output / "00002_1.png", "is not of the last run")
     monkeypatch.undo()
     assert task.run() == 2
     check(video)
@@ -124,14 +117,14 @@ def test_masks_are_needed_where_they_are_taken(video):
     check(video, masks=False)
 
 
-def test_inputs_that_are_gone_and_damaged_stamps(video):
+def test_inputs_that_are_gone_and_damaged_records(video):
     video.score("00001", 2).unlink()
-    assert is_refused(video, video.output / "00001_2.png", f"made from {video.score('00001', 2)}",
+    # Of the three that a frame leaves, each is made from all that it has.
+    assert is_refused(video, video.output / "00001_1.png", f"made from {video.score('00001', 2)}",
                       "which is missing")
-    stamp = video.output / ".made_from.json"
-    for text in ("{", "[]", json.dumps({"weights": "x"})):
-        stamp.write_text(text)
-        assert is_refused(video, stamp, "does not tell")
+    for text in ("{", "[]", json.dumps({"recipe": "x"})):
+        (video.output / done.NAME).write_text(text)
+        assert is_refused(video, video.output / "00001_1.png", "is not of the last run")
 
 
 def test_messages_name_the_script_that_makes_what_is_missing(video):
@@ -164,11 +157,11 @@ def test_script_refuses_and_takes_other_masks(video, project):
     assert fails_in_one_line(segment(), f"refined {missing} is missing", *ADVICE)
     for options in (("--no-foreground",), ("--foreground", video.foreground.parent)):
         assert "frames done" in segment(*options).stdout
-    touch(video.mask("00003"))
+    alter(video.mask("00003"))
     for options in ((), ("--foreground", video.foreground.parent)):
-        words = ("00003", "is older than") if options else ("00002.png is missing",)
+        words = ("00003", "has changed since") if options else ("00002.png is missing",)
         assert fails_in_one_line(segment(*options), *words, *ADVICE)
-    assert "4 frames done" in segment("--coarse").stdout
+    assert "3 frames done, 1 were there" in segment("--coarse").stdout
 
 
 # ------------------------------------------------------------------- inference
@@ -182,23 +175,25 @@ def test_replaced_frames_are_inferred_again(tmp_path, data_set, monkeypatch):
     frames, output = files.images_in(data_set / "JPEGImages/480p/toy"), tmp_path / "masks"
     parser = cli.parser("")
     cli.add_inference(parser)
-    done = []
+    made = []
 
     def process(foreground, frame, paths):
-        done.append(paths[0].stem)
+        made.append(paths[0].stem)
         files.write_image(paths[0], frame)
 
     def run(*options):
-        done.clear()
+        made.clear()
         count = score_maps.over_frames(frames, lambda path: [output / f"{path.stem}.png"],
-                                  output / ".made_from.json", model, "testnet_fgbg", process,
+                                  output / "record.jsonl", model, "testnet_fgbg", process,
                                   parser.parse_args(options))
-        assert count == len(done)
-        return done
+        assert count == len(made)
+        return made
     assert run() == ["00000", "00001", "00002", "00003"] and run() == []
-    touch(frames[2])
+    os.utime(frames[2])
+    assert run() == []
+    alter(frames[2])
     assert run() == ["00002"] and run() == []
     (output / "00001.png").unlink()
-    touch(frames[3])
+    alter(frames[3])
     assert run() == ["00001", "00003"] and run() == []
     assert len(run("--force")) == 4

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 import sandbox
+from segspn.done import Record
 from segspn.runs import settings
 from tests.support.workflows import ended, wait_until
 
@@ -45,7 +46,7 @@ import dataclasses
 from segspn import files
 from segspn.runs import job, steps
 steps.STEPS["train_object"] = dataclasses.replace(
-    steps.STEPS["train_object"], on_gpu=True,
+    steps.STEPS["train_object"], on_gpu=True, needs=lambda *whose: [], reads=lambda *whose: [],
     commands=lambda run, sequence, k: [[{fake!r}, {folder!r}, run.name, str(k)]],
     products=lambda run, sequence, k: [files.PYTHON_SCRIPTS / "product"])
 job.main()
@@ -123,15 +124,16 @@ def state(run, k=1):
 
 
 def done(run, k=1):
-    return run / f"done/train_object/toy/{k}.json"
+    return run / f"records/train_object/toy/{k}.jsonl"
 
 
-def test_a_job_leaves_its_manifest_its_state_and_says_what_it_ran(jobs):
+def test_a_job_leaves_its_record_its_state_and_says_what_it_ran(jobs):
     run = jobs.write_run(threads=3)
     status, output, errors = ended(jobs.start(run))
     assert status == 0 and "== python" in output and "fake at work" in output, errors
-    entry, = json.loads(done(run).read_text()).items()
-    assert entry[0] == "python_scripts/product" and entry[1]["size"] == 4
+    product = jobs.root / "python_scripts/product"
+    record = Record(done(run))
+    assert list(record.products()) == [product] and record.fault(product) is None
     assert jobs.told() == [{"run": "one", "k": "1", "gpu": None, "threads": ["3", "3"]}]
     left = state(run)
     assert left["state"] == "done" and left["seconds"] > 0.2 and left["peak_mb"] > 1
@@ -208,12 +210,11 @@ def test_the_same_job_is_not_run_twice_at_a_time(jobs):
     second = jobs.start(run)
     with pytest.raises(subprocess.TimeoutExpired):
         second.wait(3)  # it has started by then, and waits
-    begin = state(run)["begin"]
     jobs.unmark("wait")
     for process in (first, second):
         status, _, errors = ended(process)
         assert status == 0, errors
-    assert len(jobs.told()) == 2 and state(run)["begin"] > begin
+    assert len(jobs.told()) == 1  # the second one finds it done
 
 
 @pytest.mark.parametrize("waits", [False, True])
@@ -248,7 +249,7 @@ def test_a_job_ends_with_the_workflow_even_before_it_has_begun(jobs):
 
 @pytest.mark.parametrize("what, words", [
     ("fail", "fake.py ended with status 1"), ("no product", "product of this step")])
-def test_a_job_that_fails_has_no_manifest(jobs, what, words):
+def test_a_job_that_fails_has_no_record(jobs, what, words):
     run = jobs.write_run()
     jobs.mark(what)
     status, _, errors = ended(jobs.start(run))

@@ -78,9 +78,9 @@ def test_states_of_earlier_and_damaged_ones_do_not_count(task):
 
 def test_the_end_is_judged_by_what_is_there(task, capsys):
     for job in task.all_jobs:
-        files.write_text(task.manifest(job), "{}")
+        files.write_text(task.flag(job), "")
     assert task._judge(0, 0, "log") is None
-    task.manifest(JOB).unlink()
+    task.flag(JOB).unlink()
     with pytest.raises(UserError, match="0 jobs failed, 1 of .* Snakemake says why in log"):
         task._judge(0, 0, "log")
     files.write_text(task.run.folder / "state/train_object/toy/1.json",
@@ -93,7 +93,7 @@ def test_the_end_is_judged_by_what_is_there(task, capsys):
 def test_every_job_has_files_of_its_own(task):
     paths = [steps.job_path(*job) for job in task.all_jobs]
     assert len(set(paths)) == len(paths) == len(task.all_jobs)
-    assert task.manifest(JOB) == task.run.folder / "done/train_object/toy/1.json"
+    assert task.flag(JOB) == task.run.folder / "done/train_object/toy/1"
 
 
 # ------------------------------------------------------------- how it ends

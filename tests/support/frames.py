@@ -36,3 +36,9 @@ def fails_in_one_line(result, *words):
     for word in words:
         assert str(word) in lines[0], lines[0]
     return True
+
+
+def alter(path):
+    """Puts another image into a file, which it returns: the negative of the one that it has."""
+    files.write_image(path, 255 - cv2.imread(str(path), cv2.IMREAD_UNCHANGED))
+    return path

@@ -20,7 +20,7 @@ def load_start(net, kind):
         weights.load(net, path)
 
 
-def passing_weights(path):
+def passing_weights(path, name=nets.REFINE_SMALL.name):
     """A refine_small that gives the coarse map back, but for a blur of about 2 px.
 
     No gate is open, so that scans pass their input on; one channel carries the map.
@@ -36,7 +36,7 @@ def passing_weights(path):
     blobs["refined"][0][0, -nets.REFINE_SMALL.channels, 1, 1] = 1  # what was scanned comes last
     blobs["score_half"][0][:, 0, 1, 1] = -STEEP / 2, STEEP / 2
     blobs["score_half"][1][...] = STEEP / 4, -STEEP / 4
-    weights.write_caffemodel(path, blobs, nets.REFINE_SMALL.name)
+    weights.write_caffemodel(path, blobs, name)
     return path
 
 

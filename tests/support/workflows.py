@@ -11,7 +11,7 @@ import psutil
 from PIL import Image
 
 import sandbox
-from segspn import files
+from segspn import done, files
 from segspn.caffenet import weights
 from segspn.data import davis
 from tests.support.frames import draw_frame
@@ -101,19 +101,18 @@ class Project:
                 continue
         return found
 
-    def manifests(self):
-        """{path of the product: sha256 as its manifest says}, of all jobs that are done."""
+    def records(self):
+        """{path of the product: sha256 as its record says}, of all jobs that are done."""
         entries = {}
-        for path in (self.folder / "done").rglob("[!.]*.json"):
-            entries |= {self.root / name: entry["sha256"]
-                        for name, entry in json.loads(path.read_text()).items()}
+        for path in (self.folder / "records").rglob("[!.]*.jsonl"):
+            entries |= done.Record(path).products()
         return entries
 
     def done(self):
         """Names of the jobs that are done."""
-        folder = self.folder / "done"
+        folder = self.folder / "records"
         return {str(path.relative_to(folder).with_suffix(""))
-                for path in folder.rglob("[!.]*.json")}
+                for path in folder.rglob("[!.]*.jsonl")}
 
     def states(self):
         """{job: its state}."""
@@ -127,9 +126,8 @@ class Project:
                 if job not in earlier or state["begin"] > earlier[job]["begin"]}
 
     def products(self):
-        """{name: sha256} of what the manifests name, and of the manifests, but for times."""
-        paths = [*self.manifests(), *(self.folder / "done").rglob("[!.]*.json")]
-        return {str(path.relative_to(self.root)): sha256(path) for path in paths
+        """{name: sha256} of what the records name, but for times."""
+        return {str(path.relative_to(self.root)): sha256(path) for path in self.records()
                 if not TIMED & {*path.parts, path.stem}}
 
     def logs(self, step="*"):
@@ -142,10 +140,10 @@ class Project:
         return sorted((self.root / "models").glob("*/[!.]*.solverstate"))
 
     def check(self):
-        """What must be so however a run ended: nothing runs, manifests tell the truth, all
+        """What must be so however a run ended: nothing runs, records tell the truth, all
         files are whole."""
         wait_until(lambda: not self.processes(), f"the end of {self.processes()}")
-        for path, expected in self.manifests().items():
+        for path, expected in self.records().items():
             assert not files.is_hidden(path) and sha256(path) == expected, path
         for folder in (self.root / "results", self.root / "models"):
             for path in folder.rglob("[!.]*"):

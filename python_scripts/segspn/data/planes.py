@@ -32,11 +32,3 @@ def of_shape(plane, shape, path):
         raise UserError(f"{path} is {plane.shape[1]}x{plane.shape[0]}, "
                         f"its video {shape[1]}x{shape[0]}; they must be of one size")
     return plane
-
-
-def are_newer(outputs, inputs):
-    """Whether all inputs are there, and no output is older than one of them."""
-    if not all(path.is_file() for path in inputs):
-        return False
-    newest = max((path.stat().st_mtime_ns for path in inputs), default=0)
-    return all(path.stat().st_mtime_ns >= newest for path in outputs)

@@ -1,14 +1,14 @@
 """From score maps and foreground masks on disk to label PNGs."""
 
-import json
 import re
+from contextlib import suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from segspn import files
+from segspn import done, files
 from segspn.data import davis, planes
 from segspn.errors import UserError
 from segspn.method import craf
@@ -44,28 +44,29 @@ class Segmentation:
     def run(self, force=False):
         """Writes the labels of the first frame that has none, and of all after it.
 
-        Labels depend on those of the frame before, so that none can be done anew
-        without all that follow.  Returns how many were done.  Raises UserError.
+        Labels depend on those of the frame before, so that none can be done anew without
+        all that follow; those that were changed by hand stay.  Returns how many were done.
+        Raises UserError.
         """
         annotation = davis.read_annotation(self.annotation)
         objects = davis.objects_of(annotation)
         if not objects:
             raise UserError(f"annotation {self.annotation} is empty: it has no object")
         self._check_output()
-        made_from = files.MadeFrom(self.output / ".made_from.json", self._recipe())
+        record = done.Record(self.output / done.NAME, self._recipe())
         start = 0 if force else next((index for index in range(len(self.frames)) if not
-                                      self._is_current(index, objects, made_from)), None)
+                                      self._is_done(index, objects, record)), None)
         if start is None:
             return 0
-        made_from.note()
         labels = None if start == 0 else planes.of_shape(
             files.read_plane(self._path(start - 1), "labels"), annotation.shape,
             self._path(start - 1))
         todo = range(start, len(self.frames))
         for index in tqdm(todo, unit="frame", dynamic_ncols=True, desc=self.output.name):
-            labels = (self._labels(self.frames[index], objects, labels) if index else
-                      np.where(annotation == davis.VOID, 0, annotation).astype(np.uint8))
-            davis.write_labels(self._path(index), labels)
+            with record.making(*self._making(index, objects)):
+                labels = (self._labels(self.frames[index], objects, labels) if index else
+                          np.where(annotation == davis.VOID, 0, annotation).astype(np.uint8))
+                davis.write_labels(self._path(index), labels)
         return len(todo)
 
     def _path(self, index):
@@ -84,11 +85,7 @@ class Segmentation:
             filtering=self.filtering, recovery=self.recovery)
 
     def _recipe(self):
-        return {
-            "scores": str(self.scores.resolve()), "annotation": str(self.annotation.resolve()),
-            "foreground": self.foreground and str(self.foreground.resolve()),
-            "frames": self.frames, "thresholds": astuple(self.thresholds),
-            "steps": [self.filtering, self.recovery]}
+        return {"thresholds": astuple(self.thresholds), "steps": [self.filtering, self.recovery]}
 
     def _check_output(self):
         """Raises UserError where labels would be written over what they are made from."""
@@ -96,18 +93,22 @@ class Segmentation:
         if self.output.resolve() in {folder.resolve() for folder in inputs}:
             raise UserError(f"{self.output} has the input; give another folder with --output")
 
-    def _is_current(self, index, objects, made_from):
-        """Whether the labels are there, and not older than what they are made from."""
-        if not made_from.is_current(self._path(index)):
+    def _is_done(self, index, objects, record):
+        """Whether the labels of a frame are as they were made, or as somebody has drawn them."""
+        making = self._making(index, objects)
+        if not record.is_done(*making, edited=True):
             return False
-        inputs = [self.annotation]
-        if index:
-            frame = self.frames[index]
-            inputs += [self._path(index - 1),
-                       *(self.scores / f"{frame}_{k}.png" for k in objects)]
-            if self.foreground:
-                inputs.append(self.foreground / f"{frame}.png")
-        return planes.are_newer([self._path(index)], inputs)
+        with suppress(UserError):  # of labels that cannot be read
+            return record.is_done(*making) or bool(files.read_plane(self._path(index), "").size)
+        return False
+
+    def _making(self, index, objects):
+        """([the labels of a frame], [what they are made from])."""
+        frame = self.frames[index]
+        masks = [self.foreground / f"{frame}.png"] if self.foreground else []
+        return [self._path(index)], [self.annotation] if index == 0 else [
+            self.annotation, self._path(index - 1),
+            *(self.scores / f"{frame}_{k}.png" for k in objects), *masks]
 
 
 def _natural(name):
@@ -139,52 +140,22 @@ def frames_of(scores, annotation):
                     f"{frames[0]} before it")
 
 
-def check_refined(refined, coarse, frames, objects, masks=True):
+def check_refined(refined, frames, objects, masks=True):
     """Raises UserError where refined score maps are not those of what they are made from.
 
-    refined    folder that refine_spn.py writes, with the stamp that tells how
-    coarse     folder of the score maps that were refined
+    refined    folder that refine_spn.py writes, with the record of how
     frames     paths of the video's images; of the first no map is needed
     objects    ids of its objects
     masks      whether the dilated foreground masks in `refined` are to be taken as well
 
-    Maps in a folder without a stamp are of another maker: what foreground they
-    have is not known, and is not looked at.
+    Maps in a folder without a record are of another maker: that they are there is enough.
     """
-    stamp = refined / ".made_from.json"
-    foreground = _refined_foreground(stamp)
+    record = done.Record(refined / done.NAME)
     for image in frames[1:]:
-        mask = f"{image.stem}.png"
-        inputs = [image, *([foreground / mask] if foreground else [])]
-        results = {name: [*inputs, coarse / name]
-                   for name in (f"{image.stem}_{k}.png" for k in objects)}
-        if masks:
-            results[mask] = inputs
-        for name, made_from in results.items():
-            fault = _fault(refined / name, made_from, stamp)
+        for name in [*(f"{image.stem}_{k}.png" for k in objects),
+                     *([f"{image.stem}.png"] if masks else [])]:
+            path = refined / name
+            fault = (record.fault(path) if record.path.exists()
+                     else None if path.is_file() else "is missing")
             if fault:
-                raise UserError(f"refined {refined / name} {fault}; {REFINE_AGAIN}")
-
-
-def _refined_foreground(stamp):
-    """The folder of the masks that a refinement was made with, None where it was with none."""
-    try:
-        folder = json.loads(stamp.read_text())["foreground"] if stamp.is_file() else None
-        return folder and Path(folder)
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{stamp} does not tell what the refined score maps are made from; "
-                        f"{REFINE_AGAIN}") from error
-
-
-def _fault(result, inputs, stamp):
-    """What is wrong with a refined file; None where nothing is."""
-    if not result.is_file():
-        return "is missing"
-    if stamp.is_file() and not planes.are_newer([result], [stamp]):
-        return "is of an earlier refinement than the rest: the last one was not finished"
-    for path in inputs:
-        if not path.is_file():
-            return f"is made from {path}, which is missing"
-        if not planes.are_newer([result], [path]):
-            return f"is older than {path}"
-    return None
+                raise UserError(f"refined {path} {fault}; {REFINE_AGAIN}")

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from segspn import files
+from segspn import done, files
 from segspn.caffenet import device, prototxt, weights
 from segspn.data import morphology, planes
 from segspn.errors import UserError
@@ -102,34 +102,27 @@ class Refinement:
 
     def run(self, gpu=None, force=False):
         """Refines every frame that is not done.  Returns how many were."""
-        made_from = files.MadeFrom(self.output / ".made_from.json", {
-            "weights": str(self.weights.resolve()), "changed": self.weights.stat().st_mtime_ns,
-            "scores": str(self.scores.resolve()), "objects": self.objects,
-            "foreground": self.foreground and str(self.foreground.resolve())}, self.frames)
-        todo = [frame for frame in self.frames if force or not self._is_current(frame, made_from)]
+        record = done.Record(self.output / done.NAME, {"objects": self.objects}, [self.weights])
+        todo = [frame for frame in self.frames if force or not record.is_done(
+            self._outputs(frame), self._made_from(frame))]
         if not todo:
             return 0
         device.use(gpu)
         shape = files.read_image(todo[0]).shape[:2]
         self._inputs(todo[0], shape)  # checked before the net is made
         refiner = Refiner(self.weights, shape, len(self.objects))
-        made_from.note([output for frame in todo for output in self._outputs(frame)])
         for path in tqdm(todo, unit="frame", dynamic_ncols=True, desc=self.output.name):
-            self._refine(refiner, path, shape)
+            with record.making(self._outputs(path), self._made_from(path)):
+                self._refine(refiner, path, shape)
         return len(todo)
 
     def _outputs(self, path):
         return [*(self.output / f"{path.stem}_{k}.png" for k in self.objects),
                 self.output / f"{path.stem}.png"]
 
-    def _is_current(self, path, made_from):
-        """Whether all that a frame leaves is there, and not older than what it is made from."""
-        outputs = self._outputs(path)
-        inputs = [self.scores / f"{path.stem}_{k}.png" for k in self.objects]
-        if self.foreground:
-            inputs.append(self.foreground / f"{path.stem}.png")
-        return (all(made_from.is_current(output, path) for output in outputs)
-                and planes.are_newer(outputs, inputs))
+    def _made_from(self, path):
+        masks = [self.foreground / f"{path.stem}.png"] if self.foreground else []
+        return [path, *(self.scores / f"{path.stem}_{k}.png" for k in self.objects), *masks]
 
     def _inputs(self, path, shape):
         """The score maps, uint8, n x H x W, and the dilated foreground, bool, H x W."""

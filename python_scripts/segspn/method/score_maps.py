@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from ResNetF import nets
 from ResNetF.write_prototxts import deploy_path, parse_size
-from segspn import files
+from segspn import done, files
 from segspn.caffenet import device, prototxt, weights
 from segspn.data import davis
 from segspn.errors import UserError
@@ -76,29 +76,25 @@ class Foreground:
         return self._restore(self._planes(frame)[1], frame)
 
 
-def over_frames(frames, outputs, stamp, weights_path, folder, process, args):
+def over_frames(frames, outputs, record, weights_path, folder, process, args):
     """Runs process(foreground, frame, paths) over the frames that are not done.
 
-    `outputs(frame_path)` gives the paths that a frame leaves, and the file
-    `stamp` remembers what made them; a frame that these weights have done at
-    this size, and that was not replaced since, is skipped unless args.force.
-    args: of cli.add_inference.  Returns the number done.
+    `outputs(frame_path)` gives the paths that a frame leaves, and `record` is the file
+    that notes what they are made from (segspn.done).  args: of cli.add_inference; with
+    args.force all frames are done again.  Returns the number done.
     """
-    made_from = files.MadeFrom(stamp, {
-        "weights": str(weights_path.resolve()), "changed": weights_path.stat().st_mtime_ns,
-        "scale": args.scale, "size": args.size}, frames)
+    record = done.Record(record, {"scale": args.scale, "size": args.size}, [weights_path])
     todo = [(path, outputs(path)) for path in frames]
     if not args.force:
-        todo = [(path, paths) for path, paths in todo
-                if not all(made_from.is_current(output, path) for output in paths)]
+        todo = [(path, paths) for path, paths in todo if not record.is_done(paths, [path])]
     if not todo:
         return 0
     device.use(args.gpu)
     net = load_net(weights_path, folder, args.scale, args.size)
-    made_from.note([output for _, paths in todo for output in paths])
     foreground = Foreground(net, "prob" if "prob" in net.blobs else "score_ori")
     for path, paths in tqdm(todo, unit="frame", dynamic_ncols=True, desc=todo[0][1][0].parent.name):
-        process(foreground, files.read_image(path), paths)
+        with record.making(paths, [path]):
+            process(foreground, files.read_image(path), paths)
     return len(todo)
 
 

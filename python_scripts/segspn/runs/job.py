@@ -1,4 +1,4 @@
-"""One job of a run: the command lines of a step, and a manifest of what they left.
+"""One job of a run: the command lines of a step, and a record of what they left.
 
 Snakemake calls it in the folder of the run, with its output into the job's log.
 What a killed workflow left running is waited for, never run twice.
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from segspn import cli, files, locks
 from segspn.errors import UserError, script
-from segspn.runs import manifest, settings, steps
+from segspn.runs import settings, steps
 
 POLL = 0.3  # s
 BAR_INTERVAL = "20"  # s between the lines of a progress bar in a log
@@ -61,15 +61,19 @@ class Job:
             raise Ended(f"ended by {self._asked}")
 
     def perform(self):
-        """Runs the commands, and writes the manifest.  Raises UserError or Ended."""
+        """Runs the commands, and notes what they left.  Raises UserError or Ended."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._request_end)
         lock = Path("locks") / f"{self.path}.lock"
         # Held to the end: what another process of this job notes does not come between.
         with locks.first_free([lock], self._check_end) as (_, held):
-            self._perform(held)
+            record = steps.record(self.run, self.name, self.whose)
+            products = self.step.products(self.run, *self.whose)
+            if not record.is_done(products):
+                record.path.unlink(missing_ok=True)  # what it tells is not so any more
+                self._perform(held, record, products)
 
-    def _perform(self, held):
+    def _perform(self, held, record, products):
         earlier = settings.state(self.run, self.path)
         self._earlier = earlier.get("seconds", 0) if earlier.get("commands") == self.commands else 0
         self._state = {"job": [self.name, *self.whose], "commands": self.commands,
@@ -77,9 +81,10 @@ class Job:
                        "threads": self.run.threads}
         self._note(state="running")
         try:
-            self._run_commands(held)
-            products = self.step.products(self.run, *self.whose)
-            manifest.write(Path("done").resolve() / f"{self.path}.json", products)
+            with record.making(products):
+                self._run_commands(held)
+                for path in products:
+                    files.existing_file(path, "product of this step")
         except BaseException as error:
             self._note(state="ended" if isinstance(error, Ended) else "failed", error=str(error),
                        **self._used())
@@ -91,6 +96,8 @@ class Job:
         """The command lines, one after the other; they hold the job's lock as well."""
         with ExitStack() as stack:
             held, options = [lock], []
+            if self.name == "report":
+                write_notes(self.run, *self.whose)
             if self.step.on_gpu and self.run.gpus:
                 number, held[1:] = self._gpu(stack)
                 options = ["--gpu", number]
@@ -158,8 +165,6 @@ def main():
     args = parser.parse_args()
     whose = tuple(part for part in (args.sequence, args.object) if part is not None)
     job = Job(args.step, whose, args.parent)
-    if args.step == "report":
-        write_notes(job.run, args.sequence)
     try:
         job.perform()
     except Ended as end:

@@ -1,7 +1,7 @@
 """A run: what is to be segmented, with which nets, and where its files are.
 
-A run has a folder, results/runs/<name>, with run.json (these settings), a manifest of
-what each job left (done/), the state of each job (state/) and its log (logs/), and
+A run has a folder, results/runs/<name>, with run.json (these settings), a record of what each
+job was made from and left (records/), the state of each job (state/) and its log (logs/), and
 the products of the whole: labels, evaluation, reports, submission.zip.
 """
 

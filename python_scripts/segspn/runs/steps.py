@@ -4,10 +4,11 @@ A step is of the whole run, of a video, or of an object.  Its commands are comma
 as a user types them in python_scripts/.
 """
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from segspn import cli, files
+from segspn import cli, done, files
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ def needed_for_report(run, sequence):
 
 
 def read_by_report(run, sequence):
-    return [video_file(run, sequence), truth_file(run, sequence)]
+    return [*video(run, sequence), *truth(run, sequence)]
 
 
 def survey(run):
@@ -184,19 +185,21 @@ def needed_for_overview(run):
             *([("evaluate", ())] if run.evaluated else [])]
 
 
-def video_file(run, sequence):
-    """The file that lists a sequence's frames and first annotation as they are on disk."""
-    return run.folder / "videos" / f"{sequence}.json"
+def video(run, sequence, *k):
+    """The frames and the first annotation of a sequence."""
+    data = run.data_set
+    return [*data.frames(sequence), data.annotations / sequence / "00000.png"]
 
 
-def truth_file(run, sequence):
-    """The same of all of a sequence's annotations, which only figures depend on."""
-    return run.folder / "truth" / f"{sequence}.json"
+def truth(run, sequence):
+    """All annotations of a sequence, on which only figures depend."""
+    return files.images_in(run.data_set.annotations / sequence, ".png")
 
 
-def generic_file(run):
-    """The same of the images of the generic training."""
-    return run.folder / "videos/.generic.json"
+def generic_images(run):
+    """Frames and annotations of the lists of the generic training."""
+    return [path for name in run.generic["lists"] for pair in run.data_set.listed(name)
+            for path in pair]
 
 
 def needed_for_training(run, sequence, *k):
@@ -206,11 +209,7 @@ def needed_for_training(run, sequence, *k):
 def read_by_training(run, sequence, *k):
     """The weights that no job trains, and the first frame."""
     weights = [] if run.generic else [files.PYTHON_SCRIPTS / run.weights]
-    return [video_file(run, sequence), *weights]
-
-
-def read_video(run, sequence, *k):
-    return [video_file(run, sequence)]
+    return [*video(run, sequence), *weights]
 
 
 def needed_for_refining(run, sequence):
@@ -227,15 +226,15 @@ STEPS = {
         "run", generic_prototxts,
         lambda run: [files.ROOT / f"ResNetF/generic/{name}.prototxt"
                      for name in ("solver", "train")],
-        needs=lambda run: [], reads=lambda run: [generic_file(run)], is_quick=True),
+        needs=lambda run: [], reads=generic_images, is_quick=True),
     "train_generic": Step(
         "run", lambda run: solve(run, run.generic["weights"],
                                  files.ROOT / "ResNetF/generic/solver.prototxt"),
         lambda run: [generic_model(run)], needs=lambda run: [("generic_prototxts", ())],
-        reads=lambda run: [generic_file(run), files.PYTHON_SCRIPTS / run.generic["weights"]],
+        reads=lambda run: [*generic_images(run), files.PYTHON_SCRIPTS / run.generic["weights"]],
         on_gpu=True),
     "prototxts": Step("sequence", prototxts, prototxt_files, needs=lambda run, sequence: [],
-                      reads=read_video, is_quick=True),
+                      reads=video, is_quick=True),
     "train_foreground": Step(
         "sequence", lambda run, sequence: solve(run, start_weights(run), solver(sequence)),
         lambda run, sequence: [model(run, sequence)], needed_for_training, read_by_training,
@@ -246,29 +245,29 @@ STEPS = {
         on_gpu=True),
     "infer_foreground": Step(
         "sequence", infer_foreground, foreground_masks,
-        lambda run, sequence: [("train_foreground", (sequence,))], read_video, on_gpu=True),
+        lambda run, sequence: [("train_foreground", (sequence,))], video, on_gpu=True),
     "infer_object": Step(
         "object", infer_object, score_maps,
-        lambda run, sequence, k: [("train_object", (sequence, k))], read_video, on_gpu=True),
+        lambda run, sequence, k: [("train_object", (sequence, k))], video, on_gpu=True),
     "refine": Step(
         "sequence", refine, refined_maps, needed_for_refining,
-        lambda run, sequence: [video_file(run, sequence), files.PYTHON_SCRIPTS / run.refinement],
+        lambda run, sequence: [*video(run, sequence), files.PYTHON_SCRIPTS / run.refinement],
         on_gpu=True),
     "label": Step("sequence", label, labels, lambda run, sequence: [("refine", (sequence,))],
-                  read_video),
+                  video),
     "overlay": Step(
         "sequence", draw,
         lambda run, sequence: [run.folder / "overlay" / sequence / name
                                for name in ("overlay.mp4", "contact_sheet.png")],
-        lambda run, sequence: all_labels(run, [sequence]), read_video),
+        lambda run, sequence: all_labels(run, [sequence]), video),
     "report": Step(
         "sequence", report,
         lambda run, sequence: [run.folder / "report" / sequence / "report.html"],
         needed_for_report, read_by_report),
-    "evaluate": Step("run", evaluate, evaluation_tables,
-                     lambda run: all_labels(run, run.evaluated),
-                     lambda run: [truth_file(run, sequence) for sequence in run.evaluated],
-                     is_quick=True),
+    "evaluate": Step(
+        "run", evaluate, evaluation_tables, lambda run: all_labels(run, run.evaluated),
+        lambda run: [path for sequence in run.evaluated for path in truth(run, sequence)],
+        is_quick=True),
     "overview": Step("run", survey, lambda run: [run.folder / "overview.html"],
                      needed_for_overview, is_quick=True),
     "submission": Step("run", submit, lambda run: [run.folder / "submission.zip"],
@@ -299,3 +298,24 @@ def job_path(step, whose):
 def describe(step, whose):
     """A job in words: "train object dog 1"."""
     return " ".join([step.replace("_", " "), *map(str, whose)])
+
+
+def record(run, step, whose):
+    """The done.Record of a job: what it is to be made from now, and what it has left.
+
+    Its recipe are the command lines, and what the jobs before it have left.
+    """
+    kind, plain = STEPS[step], dataclasses.replace(run, restart=False, keep=False, threads=1)
+    needs = [done.Record(record_path(run, *job)).digest() for job in kind.needs(run, *whose)]
+    return done.Record(record_path(run, step, whose),
+                       {"commands": kind.commands(plain, *whose), "needs": needs},
+                       kind.reads(run, *whose))
+
+
+def record_path(run, step, whose):
+    return run.folder / "records" / f"{job_path(step, whose)}.jsonl"
+
+
+def is_done(run, step, whose):
+    """Whether a job has nothing to do as long as those before it have nothing to do."""
+    return record(run, step, whose).is_done(STEPS[step].products(run, *whose))

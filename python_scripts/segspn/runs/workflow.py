@@ -1,6 +1,5 @@
 """Runs Snakemake over the jobs of a run, and tells what they do."""
 
-import json
 import os
 import signal
 import subprocess
@@ -13,7 +12,7 @@ from tqdm import tqdm
 
 from segspn import files, locks
 from segspn.errors import UserError
-from segspn.runs import manifest, planning, settings, slurm, steps
+from segspn.runs import planning, settings, slurm, steps
 
 SNAKEFILE = Path(__file__).with_name("Snakefile")
 MEMORY_SHARE = 0.85  # of the machine's memory, for jobs
@@ -96,8 +95,9 @@ class Workflow:
         self._memory_mb, self._look_every = memory_mb, look_every
         self.all_jobs = steps.jobs(run)
 
-    def manifest(self, job):
-        return self.run.folder / "done" / f"{steps.job_path(*job)}.json"
+    def flag(self, job):
+        """The file by which Snakemake knows that a job is done."""
+        return self.run.folder / "done" / steps.job_path(*job)
 
     def log(self, job):
         return self.run.folder / "logs" / f"{steps.job_path(*job)}.log"
@@ -119,54 +119,26 @@ class Workflow:
                                     "wait for its end, or stop it")
             yield
 
-    @contextmanager
-    def as_before(self):
-        """For a dry run: afterwards, run.json is what it was, or is not there."""
-        path = self.run.folder / settings.SETTINGS
-        before = path.read_bytes() if path.is_file() else None
-        try:
-            yield
-        finally:
-            if before is None:
-                path.unlink(missing_ok=True)
-            elif path.read_bytes() != before:
-                files.write_bytes(path, before)
+    def late(self):
+        """The jobs with something to do, by what is on disk, and all that come after them."""
+        late = set()
+        for job in self.all_jobs:
+            if (not late.isdisjoint(steps.STEPS[job[0]].needs(self.run, *job[1]))
+                    or not steps.is_done(self.run, *job)):
+                late.add(job)
+        return [job for job in self.all_jobs if job in late]
 
-    def prepare(self):
-        """Writes run.json, and for each video what is on disk of it."""
+    def prepare(self, late):
+        """Writes run.json, and has Snakemake see late jobs as such."""
         self.run.write()
-        for sequence in self.run.videos:
-            data = self.run.data_set
-            paths = [*data.frames(sequence), data.annotations / sequence / "00000.png"]
-            self._write_listing(steps.video_file(self.run, sequence), paths)
-            self._write_listing(steps.truth_file(self.run, sequence),
-                                files.images_in(data.annotations / sequence, ".png"))
-        if self.run.generic:
-            pairs = [pair for name in self.run.generic["lists"]
-                     for pair in self.run.data_set.listed(name)]
-            self._write_listing(steps.generic_file(self.run), [
-                path for pair in pairs for path in pair])
-
-    @staticmethod
-    def _write_listing(path, listed):
-        """Writes what is on disk of these files, unless it is what was written before."""
-        text = json.dumps(files.listing(listed)) + "\n"
-        if not path.is_file() or path.read_bytes() != text.encode():
-            files.write_text(path, text)
-
-    def out_of_step(self):
-        """The jobs whose manifest is there, but not all of the products that it names."""
-        return [job for job in self.all_jobs
-                if self.manifest(job).is_file() and manifest.fault(self.manifest(job))]
+        for job in late:
+            self.flag(job).unlink(missing_ok=True)
 
     def _snakemake(self, *options):
-        command = [
+        return [
             sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE), "--directory",
             str(self.run.folder), "--nolock", "--rerun-incomplete", "--keep-going",
-            "--rerun-triggers", "mtime", "input", "params", "--scheduler", "greedy", "--nocolor",
-            *options]
-        again = [str(self.manifest(job).relative_to(self.run.folder)) for job in self.out_of_step()]
-        return [*command, *(["--forcerun", *again] if again else [])]
+            "--rerun-triggers", "mtime", "--scheduler", "greedy", "--nocolor", *options]
 
     def _where(self):
         """Snakemake's options for where jobs run, and how many."""
@@ -175,40 +147,33 @@ class Workflow:
         return ["--cores", str(self.jobs * self.run.threads), "--resources",
                 f"mem_mb={int(MEMORY_SHARE * self._memory_mb)}", f"gpu={len(self.run.gpus)}"]
 
-    def pending(self):
-        """The jobs that a run would do now."""
-        result = subprocess.run(self._snakemake("--summary"), capture_output=True, text=True)
-        if result.returncode:
-            raise UserError(f"Snakemake cannot plan the run: {result.stderr.strip()[-2000:]}")
-        rows = [line.split("\t") for line in result.stdout.splitlines()]
-        outputs = {row[0] for row in rows if row[-1] not in ("no update", "plan")}
-        return [job for job in self.all_jobs
-                if str(self.manifest(job).relative_to(self.run.folder)) in outputs]
-
     def plan(self, known):
         """The jobs to do, and their expected hours, as a table; known: costs.Costs."""
-        return planning.table(self.run, self.pending(), known, self.jobs)
+        return planning.table(self.run, self.late(), known, self.jobs)
 
     def perform(self):
         """Runs what is to be done.  Raises UserError where jobs failed, KeyboardInterrupt."""
-        begin = time.time()
-        print(f"{len(self.all_jobs)} jobs, {self.jobs} at a time, "
+        begin, late = time.time(), self.late()
+        self.prepare(late)
+        print(f"{len(late)} of {len(self.all_jobs)} jobs to do, {self.jobs} at a time, "
               f"{self.run.threads} threads each; logs in {self.run.folder / 'logs'}", flush=True)
+        if not late:
+            return
         log = self.run.folder / "logs/snakemake.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         if self.run.cluster:
             slurm.cancel_left_over(self.run.folder)
         with log.open("a") as output, Stopping(repeats=not self.run.cluster) as stopping:
             process = stopping.start(self._snakemake(*self._where()), output)
-            self._follow(process, begin, stopping.insist)
+            self._follow(process, begin, late, stopping.insist)
         if stopping.asked:
             raise KeyboardInterrupt
         self._judge(process.returncode, begin, log)
 
-    def _follow(self, process, begin, insist):
-        """A line a job that ends, and a bar of all on a terminal, until Snakemake ends."""
+    def _follow(self, process, begin, late, insist):
+        """A line a job that ends, on a terminal a bar of the late ones, until Snakemake ends."""
         told = set()
-        with tqdm(total=len(self.all_jobs), unit="job", dynamic_ncols=True, disable=None,
+        with tqdm(total=len(late), unit="job", dynamic_ncols=True, disable=None,
                   desc=self.run.name) as bar:
             while True:
                 ended = process.poll() is not None
@@ -219,7 +184,7 @@ class Workflow:
                         bar.write(self._line(job, state))
                 running = [steps.describe(*job) for job, state in states.items()
                            if state["state"] == "running"]
-                bar.n = sum(self.manifest(job).is_file() for job in self.all_jobs)
+                bar.n = sum(self.flag(job).is_file() for job in late)
                 bar.set_postfix_str(", ".join(running)[:60])
                 if ended:
                     return
@@ -250,7 +215,7 @@ class Workflow:
 
     def _judge(self, status, begin, log):
         """Raises UserError where not all is done, and says which jobs failed."""
-        missing = [job for job in self.all_jobs if not self.manifest(job).is_file()]
+        missing = [job for job in self.all_jobs if not self.flag(job).is_file()]
         if not status and not missing:
             return
         failed = {job: state for job, state in self.states(begin).items()
