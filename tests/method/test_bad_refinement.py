@@ -166,15 +166,14 @@ def test_script_refuses_damaged_weights(refused, refused_refinement):
 @pytest.fixture
 def not_written(tmp_path, data_set, monkeypatch, capsys):
     """Runs spn/write_prototxts.py in this process; it must fail, and write nothing."""
-    monkeypatch.setattr(files, "ROOT", tmp_path)
-
     def run(*arguments, words):
         monkeypatch.setattr(sys, "argv", ["write_prototxts.py", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
+        with monkeypatch.context() as patch, pytest.raises(SystemExit) as end:
+            patch.setattr(files, "ROOT", tmp_path / "here")
             write_prototxts.main()
         assert fails_in_one_line(SimpleNamespace(
             returncode=end.value.code, stderr=capsys.readouterr().err), *words)
-        assert not (tmp_path / "spn").exists()
+        assert not (tmp_path / "here").exists()
         return True
     return run
 

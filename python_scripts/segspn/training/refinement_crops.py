@@ -202,7 +202,6 @@ class RefinementCrops:
         return hashlib.sha256(repr((self.parameters, found)).encode()).digest()
 
 
-
 read_score_map = lru_cache(FRAMES_IN_MEMORY)(planes.read_score_map)
 
 

@@ -128,7 +128,6 @@ class FirstFrameObject(_FirstFrame):
         return annotation == wanted
 
 
-
 class FirstFrameForeground(_FirstFrame):
     """The first frame with all objects as foreground."""
 
@@ -137,7 +136,6 @@ class FirstFrameForeground(_FirstFrame):
     def foreground(self, annotation):
         self.data.first_objects(self.parameters["sequence"])
         return (annotation > 0) & (annotation != davis.VOID)
-
 
 
 class GenericForeground(Samples):
