@@ -38,8 +38,8 @@ backbone: setup
 data: setup  ## DAVIS 2017 into data/DAVIS (SPLITS="trainval test-dev test-challenge")
 	@$(VENV_PYTHON) tools/davis.py get $(if $(SPLITS),--splits $(SPLITS))
 
-prototxts: setup  ## nets and solvers of DAVIS 2017 test-challenge
-	@$(VENV_PYTHON) -m ResNetF.nets test-challenge
+prototxts: setup  ## train nets and solvers of DAVIS 2017 test-challenge
+	@$(VENV_PYTHON) ResNetF/write_prototxts.py test-challenge
 
 davis: backbone  ## all of a list: SPLIT=val (VIDEOS, ITER, BACKBONE, WEIGHTS, JOBS, GPUS, CLUSTER=slurm, DRY=1)
 	@$(VENV_PYTHON) tools/run.py --split "$(SPLIT)" $(if $(DATA),--data "$(DATA)") \

@@ -22,9 +22,8 @@ import caffe
 from caffe import layers as L
 from caffe import params as P
 
-from segspn.data import davis
+from ResNetF import WORKING_SIZE
 
-WORKING_SIZE = (davis.HEIGHT, davis.WIDTH)  # that DAVIS frames are resized to
 AUGMENTATION = (3000, 0.05, 5, 0.1, 0.1, 1)
 FEATURES = 128  # channels of feat08
 FIXED = {"lr_mult": 0, "decay_mult": 0}
@@ -288,9 +287,3 @@ def solver(kind, net, snapshot_prefix, **changes):
     for name, value in {**kind.solver, **changes}.items():
         setattr(parameter, name, value)
     return parameter
-
-
-if __name__ == "__main__":
-    from ResNetF.write_prototxts import main
-
-    main()

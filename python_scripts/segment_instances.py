@@ -21,7 +21,7 @@ from pathlib import Path
 from segspn import cli, files
 from segspn.data import davis
 from segspn.errors import UserError, script
-from segspn.method import label_video
+from segspn.method import craf, label_video
 
 
 def parse_arguments():
@@ -47,7 +47,7 @@ def parse_arguments():
     parser.add_argument("--no-recovery", action="store_true", help="look for no lost object")
     parser.add_argument("--force", action="store_true", help="do all frames again")
     cli.add_data(parser)
-    cli.add_thresholds(parser)
+    cli.add_fields(parser, "thresholds of the filter and of the labels", craf.Thresholds)
     return checked(parser.parse_args())
 
 
@@ -100,7 +100,7 @@ def of_folders(args):
 @script
 def main():
     args = parse_arguments()
-    thresholds = cli.thresholds(args)
+    thresholds = cli.from_fields(args, craf.Thresholds)
     images, video = of_folders(args) if args.scores else of_pipeline(args)
     if args.no_foreground:
         video["foreground"] = None

@@ -14,10 +14,13 @@ Example:
         ../ResNetF/testnet_per_obj/choreography/solver_1.prototxt
 """
 
+import shlex
 import sys
+from pathlib import Path
 
-from segspn import cli
+from segspn import cli, files
 from segspn.errors import UserError, script
+from segspn.training import refinement_crops, samples
 
 
 def parse_arguments():
@@ -43,6 +46,24 @@ def parse_arguments():
     return args
 
 
+def next_command(source, model):
+    """The command line that uses a model trained on a source of segspn.training.sources."""
+    given, trained = source.parameters, files.from_scripts(model)
+    if isinstance(source, refinement_crops.RefinementCrops):
+        root = refinement_crops.davis_root(source.sources[0][0][0])
+        command = cli.command("refine_spn.py", "--weights", trained, *cli.data_options(root))
+        return f"{command} <iter> {shlex.quote(given['video']) if given['video'] else '<class>'}"
+    if isinstance(source, samples.GenericForeground):
+        return (cli.command("solve.py", trained)
+                + " ../ResNetF/testnet_per_obj/<class>/solver_<object>.prototxt")
+    options = cli.inference_options(source.data.root, "x".join(map(str, source.size)))
+    if isinstance(source, samples.FirstFrameForeground):
+        return cli.command("infer_test_fgbg.py", trained, "../results/ResNetF_fgbg",
+                           given["sequence"], *options)
+    return cli.command("infer_test_perobj.py", Path(model).stem.split("_")[-1],
+                       given["sequence"], given["object"], *options)
+
+
 @script
 def main():
     args = parse_arguments()
@@ -59,9 +80,8 @@ def main():
     finally:
         training.close()
     print(f"wrote {model}")
-    command = solving.next_command(training, model)
-    if command:
-        print(f"next: {command}")
+    if training.sources:
+        print("next:", next_command(training.sources[0], model))
 
 
 if __name__ == "__main__":

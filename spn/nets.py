@@ -243,9 +243,3 @@ def train(net, **parameters):
     n.loss = L.SoftmaxWithLoss(top, n.label, loss_param={"ignore_label": 255})
     n.accuracy = L.Accuracy(top, n.label, ignore_label=255)
     return frozen(n.to_proto())
-
-
-if __name__ == "__main__":
-    from spn.write_prototxts import main
-
-    main()

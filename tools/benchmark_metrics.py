@@ -17,7 +17,7 @@ from scipy import ndimage
 
 import benchmark
 from benchmark_parts import timed
-from segspn.data import davis
+from ResNetF import WORKING_SIZE
 from segspn.errors import UserError, script
 from segspn.evaluation import metrics
 
@@ -83,7 +83,7 @@ def main():
                             "benchmark_metrics").parse_args()
     benchmark.check_repeat(args)
     about = benchmark.machine()
-    size = (96, 170) if args.quick else (davis.HEIGHT, davis.WIDTH)
+    size = (96, 170) if args.quick else WORKING_SIZE
     rows = [measure(size, area, args.repeat) for area in AREAS]
     text = (f"{table(rows)}\n\n{size[1]}x{size[0]}, one core. Medians of {args.repeat} after a "
             f"warm-up. {benchmark.load_before(about)}")

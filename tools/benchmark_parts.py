@@ -13,9 +13,10 @@ import numpy as np
 from ResNetF import nets
 from segspn import files
 from segspn.caffenet import device, prototxt, published_head, weights
+from segspn.caffenet.net_input import net_input
 from segspn.data import davis
 from segspn.errors import UserError
-from segspn.training import augment, sources
+from segspn.training import sources
 
 THIN_WEIGHTS = files.PYTHON_SCRIPTS / nets.RESNET50_THIN.weights
 DATA_LAYER, SEQUENCE = "FirstFrameObject", "synthetic"
@@ -37,7 +38,7 @@ class Case:
 
 def write_data_set(root):
     """A sequence of one textured frame at 480 x 854, with one object, in DAVIS layout."""
-    size = davis.HEIGHT, davis.WIDTH
+    size = nets.WORKING_SIZE
     noise = np.random.default_rng(0).integers(0, 255, (*size, 3), np.uint8)
     frame = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 4), None, 0, 255, cv2.NORM_MINMAX)
     labels = np.zeros(size, np.uint8)
@@ -117,7 +118,7 @@ def measure_infer(case, data, repeat):
     net = prototxt.build(caffe.Net, message, caffe.TEST)
     initialise(net, case)
     frame, _ = davis.Davis(data).first_frame(SEQUENCE)
-    net.blobs["data"].data[0] = augment.net_input(davis.resized(frame, case.size))
+    net.blobs["data"].data[0] = net_input(davis.resized(frame, case.size))
     seconds = timed(net.forward, repeat)
     check_finite(case, net.blobs["score_ori"].data)
     return {"seconds": seconds}

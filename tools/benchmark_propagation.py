@@ -20,9 +20,9 @@ import numpy as np
 
 import benchmark
 from benchmark_parts import timed
+from ResNetF import WORKING_SIZE
 from segspn import files
 from segspn.caffenet import device, prototxt
-from segspn.data import davis
 from segspn.errors import UserError, script
 from segspn.method import refine
 from spn import nets
@@ -187,7 +187,7 @@ def main():
     about = benchmark.machine()
     device.use(None)
     shape = (1, 4, 24, 45) if args.quick else SHAPE
-    size = (64, 96) if args.quick else (davis.HEIGHT, davis.WIDTH)
+    size = (64, 96) if args.quick else WORKING_SIZE
     layer = layer_rows(args.repeat, shape)
     refinement = refine_rows(args.repeat, size, args.weights)
     text = (f"{table(layer, refinement)}\n\nLayer: {'x'.join(map(str, shape[1:]))}; refinement: "

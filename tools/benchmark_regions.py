@@ -17,7 +17,7 @@ import numpy as np
 
 import benchmark
 from benchmark_parts import timed
-from segspn.data import davis
+from ResNetF import WORKING_SIZE
 from segspn.errors import script
 from segspn.method import craf
 from segspn.method.craf import label_frame
@@ -87,7 +87,7 @@ def main():
                             "benchmark_regions").parse_args()
     benchmark.check_repeat(args)
     about = benchmark.machine()
-    size = (48, 86) if args.quick else (davis.HEIGHT, davis.WIDTH)
+    size = (48, 86) if args.quick else WORKING_SIZE
     measured = list(rows(size, args.repeat))
     text = (f"{table(measured, size)}\n\nOn one core. Medians of {args.repeat} after a warm-up. "
             f"{benchmark.load_before(about)}")

@@ -26,7 +26,6 @@ from ResNetF import nets
 from run import machine_memory
 from segspn import files
 from segspn.caffenet import prototxt
-from segspn.data import davis
 from segspn.errors import UserError
 from segspn.runs import costs, settings, steps
 from segspn.runs.workflow import MEMORY_SHARE
@@ -246,7 +245,7 @@ def beside_each_other(threads, megabytes):
     return max(1, min(4, cores // threads, fits))
 
 
-FULL = (davis.HEIGHT, davis.WIDTH)
+FULL = nets.WORKING_SIZE
 FEW, MANY = Shape("few", FULL, 1, 3), Shape("many", FULL, 1, 9)
 OBJECTS, SMALL = Shape("objects", FULL, 3, 9), Shape("small", HALF, 1, 9)
 SHAPES = (FEW, MANY, OBJECTS, SMALL)

@@ -18,8 +18,9 @@ import shlex
 from pathlib import Path
 
 from segspn import cli, files
-from segspn.data import first_mask, importing
+from segspn.data import davis, first_mask, importing
 from segspn.errors import UserError, script
+from segspn.report import overlay
 
 
 def parse_arguments():
@@ -62,6 +63,8 @@ def shown(path):
 def main():
     order = parse_arguments()
     made = importing.import_clip(order)
+    preview = files.RESULTS / f"import/{order.name}.png"
+    files.write_image(preview, overlay.tint(*davis.Davis(order.data).first_frame(order.name)))
     (height, width), (full_height, full_width) = made.size, made.source
     fps = f", {made.fps:.4g} a second" if made.fps else ""
     print(f"made {shown(order.frames)}: {len(made.numbers)} frames of {width}x{height} px{fps}, "
@@ -73,7 +76,7 @@ def main():
         print(f"  object {k}{colours.get(k, '')}: {px} px")
     for note in made.notes:
         print(f"note: {note}")
-    print(f"preview: {shown(made.preview)}")
+    print(f"preview: {shown(preview)}")
     data = [] if shown(order.data) == shown(importing.VIDEOS) else [f"DATA={shown(order.data)}"]
     print("next:", shlex.join(["make", "segment", f"VIDEO={order.name}", *data]))
 

@@ -14,9 +14,9 @@ import dataclasses
 from dataclasses import dataclass
 
 from ResNetF import nets
-from ResNetF.write_prototxts import parse_size
 from run import DAVIS_ITERATIONS, SNAPSHOT
 from segspn import cli, files
+from segspn.caffenet import deploy
 from segspn.data import davis
 from segspn.errors import UserError, script
 from segspn.runs import costs, planning, settings, steps
@@ -121,7 +121,7 @@ def run_of(args):
         objects, videos, about = published(args.split)
         evaluated = tuple(objects) if args.split == "val" else ()
     size = args.size or size
-    parse_size(size, backbone)
+    deploy.parse_size(size, backbone)
     iterations = args.iterations or (
         DAVIS_ITERATIONS if backbone is nets.RESNET101 else backbone.solver["max_iter"])
     return settings.Run(

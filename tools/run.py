@@ -20,9 +20,8 @@ import re
 from pathlib import Path
 
 from ResNetF import nets
-from ResNetF.write_prototxts import TRAIN_LISTS, default_backbone, parse_size
 from segspn import cli, files
-from segspn.caffenet import device, weights
+from segspn.caffenet import deploy, device, weights
 from segspn.data import davis
 from segspn.errors import UserError, script
 from segspn.method import refine
@@ -58,8 +57,8 @@ def parse_arguments():
     what.add_argument("--generic-only", action="store_true",
                       help="train the generic foreground model alone")
     what.add_argument("--generic-iterations", type=int, help="of the generic training (30000)")
-    what.add_argument("--lists", nargs="+", default=list(TRAIN_LISTS),
-                      help=f"image lists of the generic training ({' '.join(TRAIN_LISTS)})")
+    what.add_argument("--lists", nargs="+", default=list(davis.TRAIN_LISTS),
+                      help=f"image lists of the generic training ({' '.join(davis.TRAIN_LISTS)})")
     how = parser.add_argument_group("how")
     how.add_argument("--dry-run", action="store_true", help="show the plan and its hours")
     how.add_argument("--jobs", type=int, help="jobs at a time (as many as cores and memory allow)")
@@ -121,7 +120,7 @@ def refinement_file(path):
 def run_of(args):
     """The runs.Run that the arguments ask for.  Raises UserError."""
     check_numbers(args)
-    backbone = nets.BACKBONES[args.backbone] if args.backbone else default_backbone()
+    backbone = nets.BACKBONES[args.backbone] if args.backbone else deploy.default_backbone()
     data = davis.Davis(args.data.expanduser())
     names, whole = ([], False) if args.generic_only else settings.chosen_videos(
         data, args.split or None, [name for name in args.videos if name])
@@ -129,7 +128,7 @@ def run_of(args):
         DAVIS_ITERATIONS if backbone is nets.RESNET101 else backbone.solver["max_iter"])
     own = files.from_scripts(data.root) != files.from_scripts(cli.DEFAULT_DATA)
     size = args.size or settings.default_size(backbone, data, names, not own)
-    parse_size(size, backbone)
+    deploy.parse_size(size, backbone)
     generic = None
     if args.generic_only or args.weights == settings.GENERIC:
         for name in args.lists:

@@ -56,7 +56,7 @@ def main():
     synthetic = files.from_scripts(SYNTHETIC)
     for what, command in (
             ("synthetic videos", ["../tools/synthetic.py", synthetic, *SYNTHETIC_OPTIONS]),
-            ("prototxts", ["../spn/nets.py", *sources, synthetic,
+            ("prototxts", ["../spn/write_prototxts.py", *sources, synthetic,
                            "--iterations", str(args.iterations),
                            *(["--exclude", *args.exclude] if args.exclude else [])]),
             ("training", ["solve.py", nets.REFINE_SMALL.weights,

@@ -5,10 +5,9 @@ import dataclasses
 import shlex
 from pathlib import Path
 
+from ResNetF import WORKING_SIZE
 from segspn import files
-from segspn.data import davis
 from segspn.errors import UserError
-from segspn.method import craf
 
 DEFAULT_DATA = files.ROOT / "data/DAVIS"
 
@@ -46,19 +45,51 @@ def add_inference(arguments):
     size.add_argument("--size", help="working size, HEIGHTxWIDTH, as the net was trained at")
 
 
-def add_thresholds(arguments):
-    """An option for each of craf.Thresholds."""
-    group = arguments.add_argument_group("thresholds of the filter and of the labels")
-    for setting in dataclasses.fields(craf.Thresholds):
-        name = f"--{setting.name.replace('_', '-')}"
-        group.add_argument(name, type=setting.type, default=setting.default, metavar="X",
-                           help=f"{setting.metadata['meaning']} ({setting.default})")
+def add_fields(arguments, title, kind):
+    """An option for each field of a dataclass, whose metadata has its "meaning"."""
+    group = arguments.add_argument_group(title)
+    for field in dataclasses.fields(kind):
+        group.add_argument(f"--{field.name.replace('_', '-')}", type=field.type,
+                           default=field.default, metavar="X",
+                           help=f"{field.metadata['meaning']} ({field.default})")
 
 
-def thresholds(args):
-    """The craf.Thresholds of parsed arguments.  Raises UserError."""
-    return craf.Thresholds(**{setting.name: getattr(args, setting.name)
-                                 for setting in dataclasses.fields(craf.Thresholds)})
+def from_fields(args, kind):
+    """The dataclass that the options of add_fields make."""
+    return kind(**{field.name: getattr(args, field.name) for field in dataclasses.fields(kind)})
+
+
+def add_solver(arguments):
+    """The options that solver_changes reads."""
+    arguments.add_argument("--iterations", type=int, help="max_iter of the solver")
+    arguments.add_argument("--snapshot", type=int,
+                           help="iterations from snapshot to snapshot (the net's, or --iterations "
+                           "where that is less)")
+    arguments.add_argument("--base-lr", type=float, help="base_lr of the solver")
+
+
+def solver_changes(args, kind):
+    """The fields of a solver that the command line sets.
+
+    kind: what is trained, as in ResNetF.nets.solver.  Raises UserError.
+    """
+    for name in ("iterations", "snapshot"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise UserError(f"--{name} must be at least 1, not {value}")
+        if value is not None and value >= 2**31:  # an int32 of the prototxt
+            raise UserError(f"--{name} must be below {2**31}, not {value}")
+    changes = {}
+    if args.iterations is not None:
+        changes = {"max_iter": args.iterations,
+                   "snapshot": min(args.iterations, kind.solver["snapshot"])}
+    if args.snapshot is not None:
+        changes["snapshot"] = args.snapshot
+    if args.base_lr is not None:
+        if not 0 < args.base_lr < 1:
+            raise UserError(f"--base-lr must be between 0 and 1, not {args.base_lr:g}")
+        changes["base_lr"] = args.base_lr
+    return changes
 
 
 def data_options(data):
@@ -69,7 +100,7 @@ def data_options(data):
 
 def inference_options(data, size=None, scale=1.0):
     """How a command line names a data set and a working size, "HEIGHTxWIDTH" or a scale."""
-    if size and size != f"{davis.HEIGHT}x{davis.WIDTH}":
+    if size and size != f"{WORKING_SIZE[0]}x{WORKING_SIZE[1]}":
         return [*data_options(data), "--size", size]
     return [*data_options(data), *(["--scale", f"{scale:g}"] if scale != 1 else [])]
 

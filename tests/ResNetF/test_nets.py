@@ -1,14 +1,12 @@
 """The two forms of ResNetF are one function; names and numbers are the release's."""
 
 import itertools
-import sys
 
 import caffe
 import numpy as np
 import pytest
 
-from ResNetF import nets, write_prototxts
-from segspn import files
+from ResNetF import nets
 from segspn.caffenet import prototxt, published_head
 
 SIZE = (65, 90)
@@ -209,37 +207,3 @@ def test_only_sizes_that_caffe_accepts_are_called_valid(tmp_path):
             except Exception:
                 accepted = False
             assert accepted == valid, (backbone.name, height)
-
-
-TRACKED = ["generic/train.prototxt", "generic/solver.prototxt",
-           "testnet_fgbg/choreography/train.prototxt", "testnet_fgbg/choreography/solver.prototxt",
-           "testnet_per_obj/choreography/train_1.prototxt",
-           "testnet_per_obj/choreography/solver_1.prototxt",
-           *(f"{folder}/deploy{suffix}.prototxt" for folder in ("testnet_fgbg", "testnet_per_obj")
-             for suffix in ("", "_resnet50_thin"))]
-
-
-def test_tracked_prototxts_are_those_that_nets_writes(tmp_path, monkeypatch):
-    monkeypatch.setattr(write_prototxts, "FOLDER", tmp_path / "ResNetF")
-    monkeypatch.setattr(write_prototxts, "from_scripts",
-                        lambda path: f"../{path.relative_to(tmp_path)}")
-    write_prototxts.write_test_challenge()
-    for name in TRACKED:
-        written = (tmp_path / "ResNetF" / name).read_text()
-        assert (files.ROOT / "ResNetF" / name).read_text() == written, name
-    solvers = list((tmp_path / "ResNetF/testnet_per_obj").glob("*/solver_*.prototxt"))
-    assert len(solvers) == sum(write_prototxts.davis.TEST_CHALLENGE.values()) == 92
-
-
-@pytest.mark.parametrize("options, max_iter, snapshot", [
-    ((), 30000, 3000), (("--iterations", "60"), 60, 60), (("--iterations", "9000"), 9000, 3000),
-    (("--snapshot", "7"), 30000, 7), (("--iterations", "60", "--snapshot", "7"), 60, 7)])
-def test_iterations_and_snapshots_of_solvers(tmp_path, data_set, monkeypatch, options, max_iter,
-                                             snapshot):
-    monkeypatch.setattr(write_prototxts, "FOLDER", tmp_path / "ResNetF")
-    monkeypatch.setattr(sys, "argv", ["nets.py", str(data_set), "--backbone", "resnet101",
-                                      *options])
-    write_prototxts.main()
-    solvers = [prototxt.read(path, caffe.proto.caffe_pb2.SolverParameter(), "solver")
-               for path in (tmp_path / "ResNetF").glob("*/toy/solver*.prototxt")]
-    assert [(solver.max_iter, solver.snapshot) for solver in solvers] == [(max_iter, snapshot)] * 3

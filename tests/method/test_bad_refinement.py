@@ -165,16 +165,15 @@ def test_script_refuses_damaged_weights(refused, refused_refinement):
 
 @pytest.fixture
 def not_written(tmp_path, data_set, monkeypatch, capsys):
-    """Runs spn/nets.py in this process; it must fail, and write no training."""
-    monkeypatch.setattr(write_prototxts, "FOLDER", tmp_path / "spn")
-
+    """Runs spn/write_prototxts.py in this process; it must fail, and write nothing."""
     def run(*arguments, words):
-        monkeypatch.setattr(sys, "argv", ["nets.py", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
+        monkeypatch.setattr(sys, "argv", ["write_prototxts.py", *map(str, arguments)])
+        with monkeypatch.context() as patch, pytest.raises(SystemExit) as end:
+            patch.setattr(files, "ROOT", tmp_path / "here")
             write_prototxts.main()
         assert fails_in_one_line(SimpleNamespace(
             returncode=end.value.code, stderr=capsys.readouterr().err), *words)
-        assert not list((tmp_path / "spn").glob("*/train.prototxt"))
+        assert not (tmp_path / "here").exists()
         return True
     return run
 
@@ -197,7 +196,8 @@ def test_sources_that_cannot_be_learnt_from(not_written, project, data_set):
     nosuch = data_set / "nosuch"
     assert not_written(data_set, nosuch, words=[data_set, "has no annotated frame"])
     assert not_written(nosuch, words=[nosuch, "is not a data set in DAVIS layout"])
-    assert fails_in_one_line(project.run("spn/nets.py", data_set), "has no annotated frame")
+    assert fails_in_one_line(project.run("spn/write_prototxts.py", data_set),
+                             "has no annotated frame")
 
 
 def test_start_from_nothing_and_from_weights_that_are_not_there(trainings):

@@ -44,7 +44,7 @@ def mean_iou(labels, masks):
 
 def test_from_annotation_to_labels(video, project):
     root, masks = video
-    result = project.run("ResNetF/nets.py", root, "--backbone", "resnet50_thin",
+    result = project.run("ResNetF/write_prototxts.py", root, "--backbone", "resnet50_thin",
                          "--size", "96x171", "--iterations", 60)
     solve, weights, solver = following(result)
     assert solver == "../ResNetF/testnet_fgbg/toys/solver.prototxt"

@@ -129,7 +129,7 @@ def placed(video, project):
 
 
 def test_train_refine_and_label_by_the_printed_commands(placed, project, video):
-    written = project.run("spn/nets.py", video.data, "--batch", 2, "--iterations", 3)
+    written = project.run("spn/write_prototxts.py", video.data, "--batch", 2, "--iterations", 3)
     script, start, solver = following(written)
     assert start == nets.REFINE_SMALL.weights
     assert solver == "../spn/refine_small/training/solver.prototxt"

@@ -1,7 +1,5 @@
 """The refinement nets in real Caffe: shapes, independence of objects, names, prototxts."""
 
-import sys
-
 import caffe
 import numpy as np
 import pytest
@@ -10,8 +8,9 @@ from google.protobuf import text_format
 from ResNetF import nets as resnetf
 from segspn import files
 from segspn.caffenet import prototxt, weights
-from segspn.training import augment
-from spn import nets, write_prototxts
+from segspn.caffenet.net_input import net_input
+from segspn.training import prototxts
+from spn import nets
 from tests.support.refinements import load_start
 
 SIZE = (64, 96)
@@ -45,7 +44,7 @@ def inputs():
     """An image, another one, and three coarse maps."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (2, *SIZE, 3), np.uint8)
-    return [augment.net_input(image) for image in images], rng.random((3, 1, *SIZE), np.float32)
+    return [net_input(image) for image in images], rng.random((3, 1, *SIZE), np.float32)
 
 
 def forward(net, image, coarse):
@@ -114,38 +113,20 @@ def test_scans_go_in_four_directions_twice(name):
 
 # ----------------------------------------------------------------- training
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """Where the prototxts go, instead of spn/."""
-    monkeypatch.setattr(write_prototxts, "FOLDER", tmp_path / "spn")
-    monkeypatch.setattr(write_prototxts, "from_scripts", str)
-    return tmp_path / "spn"
-
-
-def test_tracked_prototxts_are_those_that_nets_writes(folder, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["nets.py"])
-    write_prototxts.main()
-    assert "wrote the deploy nets" in capsys.readouterr().out
-    written = sorted(path.relative_to(folder) for path in folder.rglob("*.prototxt"))
-    assert [str(path) for path in written] == [f"{name}/deploy.prototxt"
-                                               for name in sorted(nets.NETS)]
-    for path in written:
-        assert (files.ROOT / "spn" / path).read_text() == (folder / path).read_text(), path
-
-
 @every_net
-def test_training_net_and_its_solver(name, folder, data_set):
+def test_training_net_and_its_solver(name, tmp_path, monkeypatch, data_set):
     net = nets.NETS[name]
     parameters = {"sources": (str(data_set),), "size": (32, 64), "batch": 2, "video": "",
                   "seed": 0}
-    path = write_prototxts.write_training(net, parameters, {})
-    assert path == folder / name / "training/solver.prototxt"
+    monkeypatch.setattr(files, "ROOT", tmp_path)
+    start, path = prototxts.write_refinement(net, parameters, {})
+    assert start == net.weights and path == tmp_path / "spn" / name / "training/solver.prototxt"
     solver = prototxt.read_solver(path)
     for field, value in net.solver.items():
         written = getattr(solver, field)
         assert written == (np.float32(value) if isinstance(value, float) else value), field
     assert solver.snapshot_prefix == f"../models/spn/{name}" and solver.iter_size == 1
-    changed = write_prototxts.write_training(net, parameters, {"max_iter": 7, "base_lr": 0.5})
+    _, changed = prototxts.write_refinement(net, parameters, {"max_iter": 7, "base_lr": 0.5})
     changed = prototxt.read_solver(changed)
     assert (changed.max_iter, changed.base_lr) == (7, 0.5) and changed.type == solver.type
     layer = solver.train_net_param.layer[0]

@@ -8,7 +8,7 @@ from segspn.errors import UserError
 from tests.support.frames import draw_frame, fails_in_one_line
 
 FGBG, PEROBJ = "python_scripts/infer_test_fgbg.py", "python_scripts/infer_test_perobj.py"
-SEGMENT, NETS = "python_scripts/segment_instances.py", "ResNetF/nets.py"
+SEGMENT, NETS = "python_scripts/segment_instances.py", "ResNetF/write_prototxts.py"
 
 
 def files_below(folder):

@@ -29,7 +29,7 @@ def test_command_lines_are_those_of_their_scripts(parsed, name):
 
 def test_a_wrong_command_line_is_noticed(parsed):
     for command in (["solve.py", "x.caffemodel"], ["refine_spn.py", "x", "toy"],
-                    ["../ResNetF/nets.py", "x", "--nosuch"]):
+                    ["../ResNetF/write_prototxts.py", "x", "--nosuch"]):
         with pytest.raises((UserError, SystemExit)):
             parsed(command)
 

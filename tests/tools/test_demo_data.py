@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from ResNetF import WORKING_SIZE
 from segspn.data import davis
 from segspn.errors import UserError
 from tools.setup import demo_data
@@ -25,7 +26,7 @@ def labels(drawing):
 def test_drawing_says_what_it_is(drawing):
     assert "Big Buck Bunny, (c) Blender Foundation, CC-BY 3.0" in drawing["credit"]
     assert "bigbuckbunny.mp4" in drawing["source"]
-    assert drawing["frame"] == 50 and drawing["size"] == [davis.WIDTH, davis.HEIGHT]
+    assert drawing["frame"] == 50 and drawing["size"] == list(WORKING_SIZE[::-1])
     assert [(o["id"], o["name"]) for o in drawing["objects"]] == [(1, "rabbit"), (2, "rocks")]
     assert sum(map(len, drawing["objects"][0]["polygons"])) > 100
     assert all(isinstance(value, int) for o in drawing["objects"] for polygon in o["polygons"]
@@ -33,7 +34,7 @@ def test_drawing_says_what_it_is(drawing):
 
 
 def test_objects_are_whole_and_of_plausible_area(labels):
-    assert labels.shape == (davis.HEIGHT, davis.WIDTH) and labels.dtype == np.uint8
+    assert labels.shape == WORKING_SIZE and labels.dtype == np.uint8
     assert davis.objects_of(labels) == [1, 2]
     areas = [np.count_nonzero(labels == k) for k in (1, 2)]
     assert 55_000 < areas[0] < 67_000

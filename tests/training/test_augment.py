@@ -6,6 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from segspn.caffenet.net_input import net_input
 from segspn.errors import UserError
 from segspn.training import augment
 from segspn.training.augment import Augmentation
@@ -191,7 +192,7 @@ def test_bad_parameters_are_refused(values):
 
 def test_net_input_is_bgr_minus_mean():
     image, _ = random_source()
-    planes = augment.net_input(image)
+    planes = net_input(image)
     assert planes.dtype == np.float32 and planes.shape == (3, *SIZE)
     for channel, mean in enumerate((104.00699, 116.66877, 122.67892)):
         expected = image[..., channel].astype(np.float32) - np.float32(mean)

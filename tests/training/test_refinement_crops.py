@@ -9,11 +9,14 @@ import pytest
 
 from segspn import files
 from segspn.caffenet import prototxt
+from segspn.caffenet.net_input import MEAN
 from segspn.data import davis
 from segspn.errors import UserError
 from segspn.training import refinement_crops as crops
 from segspn.training import sources
+from tests.support.command_lines import module_of
 
+next_command = module_of(files.PYTHON_SCRIPTS / "solve.py").next_command
 SIZE = (96, 128)
 OBJECT, GROUND, OTHER = 220, 40, 130  # grey values of a frame: of object 3, ground, all else
 
@@ -53,7 +56,7 @@ def crops_of(source, samples, seed=0):
     """(grey image, coarse, label) of the crops of the first samples, each H x W."""
     for iteration in range(samples):
         data, probability, label = source.sample(seed, iteration)
-        grey = (data + crops.augment.MEAN[:, None, None]).mean(1)
+        grey = (data + MEAN[:, None, None]).mean(1)
         yield from zip(grey, probability[:, 0], label[:, 0])
 
 
@@ -73,7 +76,7 @@ def test_shapes_and_values(blobs):
         assert [array.shape for array in arrays] == source.shapes
         assert all(array.dtype == np.float32 and np.isfinite(array).all() for array in arrays)
         data, probability, label = arrays
-        image = data + crops.augment.MEAN[:, None, None]
+        image = data + MEAN[:, None, None]
         assert image.min() > -0.01 and image.max() < 255.01
         assert probability.min() >= 0 and probability.max() <= 1
         assert set(np.unique(label)) <= {0, 1}
@@ -197,7 +200,7 @@ def test_fingerprint_and_next_command(blobs):
     write_sequence(blobs, "more", frames=1)
     for other in (param_str(blobs), param_str(blobs, exclude=("more",)), param_str(blobs, seed=1)):
         assert crops.RefinementCrops(other).fingerprint() != source.fingerprint()
-    assert source.next_command(files.MODELS / "spn/refine_small_iter_20.caffemodel") == (
+    assert next_command(source, files.MODELS / "spn/refine_small_iter_20.caffemodel") == (
         "python refine_spn.py --weights ../models/spn/refine_small_iter_20.caffemodel "
         f"--data {blobs} <iter> <class>")
 
@@ -316,7 +319,7 @@ def test_a_video_s_first_frame_alone(blobs):
     source = crops.RefinementCrops(param_str(blobs, video="more"))
     frames = [frame for pairs in source.sources for frame, _ in pairs]
     assert [(frame.parent.name, frame.stem) for frame in frames] == [("more", "00000")]
-    assert source.next_command(files.MODELS / "more/more_spn_iter_20.caffemodel") == (
+    assert next_command(source, files.MODELS / "more/more_spn_iter_20.caffemodel") == (
         "python refine_spn.py --weights ../models/more/more_spn_iter_20.caffemodel "
         f"--data {blobs} <iter> more")
     with pytest.raises(UserError, match="no annotated first frame of other"):

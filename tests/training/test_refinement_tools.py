@@ -136,7 +136,7 @@ def test_steps_of_a_training(recorded, data_set):
                                            "bear", "--iterations", 7)
     folder = files.from_scripts(train_refine.SYNTHETIC)
     assert synthetic == ["../tools/synthetic.py", folder, *train_refine.SYNTHETIC_OPTIONS]
-    assert written == ["../spn/nets.py", str(data_set), str(listing), folder,
+    assert written == ["../spn/write_prototxts.py", str(data_set), str(listing), folder,
                        "--iterations", "7", "--exclude", "dog", "bear"]
     assert trained == ["solve.py", nets.REFINE_SMALL.weights,
                        "../spn/refine_small/training/solver.prototxt", "--resume"]
@@ -146,10 +146,10 @@ def test_steps_of_a_training(recorded, data_set):
 def test_sources_are_what_is_at_hand(recorded, data_set, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(train_refine.cli, "DEFAULT_DATA", data_set)
     folder = files.from_scripts(train_refine.SYNTHETIC)
-    assert recorded()[1] == ["../spn/nets.py", str(data_set), folder, "--iterations",
+    assert recorded()[1] == ["../spn/write_prototxts.py", str(data_set), folder, "--iterations",
                              str(nets.REFINE_SMALL.solver["max_iter"])]
     monkeypatch.setattr(train_refine.cli, "DEFAULT_DATA", tmp_path / "nosuch")
-    assert recorded("--iterations", 3)[1] == ["../spn/nets.py", folder, "--iterations", "3"]
+    assert recorded("--iterations", 3)[1][1:] == [folder, "--iterations", "3"]
     assert f"synthetic videos alone: {tmp_path / 'nosuch'} is not" in capsys.readouterr().out
 
 

@@ -12,6 +12,7 @@ import json
 import cv2
 import numpy as np
 
+from ResNetF import WORKING_SIZE
 from segspn import cli, files
 from segspn.data import clips, davis, importing
 from segspn.errors import UserError, script
@@ -43,9 +44,9 @@ def read_drawing(path):
         inside = all(0 <= x < size[0] and 0 <= y < size[1] for x, y in points)
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise UserError(f"{path} is not an annotation drawing: {error!r}") from error
-    if size != [davis.WIDTH, davis.HEIGHT] or frame != FRAMES[0]:
-        raise UserError(f"{path} must be of frame {FRAMES[0]} at {davis.WIDTH}x{davis.HEIGHT}, "
-                        f"not of frame {frame} at {size}")
+    if size != list(WORKING_SIZE[::-1]) or frame != FRAMES[0]:
+        raise UserError(f"{path} must be of frame {FRAMES[0]} at {WORKING_SIZE[1]}x"
+                        f"{WORKING_SIZE[0]}, not of frame {frame} at {size}")
     if not points or short or not inside or sorted(ids) != list(range(1, len(ids) + 1)):
         raise UserError(f"{path}: objects must have ids 1, 2, …, polygons of 3 points or more, "
                         f"and points inside {size[0]}x{size[1]}")
@@ -81,7 +82,7 @@ def fetch(root=DEMO):
         raise UserError(str(error)) from error
     stamp.unlink(missing_ok=True)  # what is there may soon be of two recipes
     for path, frame in zip(images, clips.Video(clip).read(FRAMES)):
-        importing.write_frame(path, frame, (davis.HEIGHT, davis.WIDTH))
+        importing.write_frame(path, frame, WORKING_SIZE)
     davis.write_labels(annotation, labels)
     files.write_text(listing, f"{SEQUENCE}\n")
     files.write_text(stamp, recipe)

@@ -1,4 +1,4 @@
-"""Reads nets and solvers, and checks them before Caffe sees them."""
+"""Writes nets and solvers; reads them, and checks them before Caffe sees them."""
 
 import importlib
 import os
@@ -6,6 +6,7 @@ import re
 import signal
 import sys
 import tempfile
+from pathlib import Path
 
 import caffe
 from caffe.proto import caffe_pb2
@@ -14,17 +15,40 @@ from google.protobuf import text_format
 from segspn import files
 from segspn.errors import UserError
 
+HEADER = "# Written by write_prototxts.py from nets.py, which is the place to change it.\n"
 LR_POLICIES = ("fixed", "step", "exp", "inv", "multistep", "poly", "sigmoid")
+
+
+def text(message):
+    """A net or a solver as a prototxt, which says where it is from."""
+    return HEADER + text_format.MessageToString(message)
+
+
+def write(path, message):
+    files.write_text(path, text(message))
 
 
 def read(path, message, what):
     """The message that a prototxt spells.  Raises UserError where it does not parse."""
-    path = files.existing_file(path, what)
+    path = Path(path)
+    if not path.exists():
+        raise UserError(f"{what} {path} does not exist{_how_to_write(path)}")
+    files.existing_file(path, what)
     try:
         return text_format.Parse(path.read_text(), message)
     except (text_format.ParseError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{what} {path} does not parse: {reason}") from error
+
+
+def _how_to_write(path):
+    """What writes a missing prototxt, for the error's line; nothing for one of the user's own."""
+    for name, also in (("ResNetF", "make prototxts (DAVIS 2017 test-challenge) or "), ("spn", "")):
+        if path.resolve().is_relative_to(files.ROOT / name):
+            script = f"{name}/write_prototxts.py"
+            return "; write it with: " + (f"{script} --deploy" if path.name.startswith("deploy")
+                                          else also + script)
+    return ""
 
 
 def read_net(path):
@@ -66,7 +90,8 @@ def read_solver(path):
     net_path = files.PYTHON_SCRIPTS / nets[0]
     if not net_path.is_file():
         raise UserError(f"solver {path} names the net {nets[0]}, but {net_path.resolve()} "
-                        "does not exist; paths count from python_scripts/")
+                        "does not exist; paths count from python_scripts/"
+                        f"{_how_to_write(net_path)}")
     solver.ClearField("net")
     solver.ClearField("train_net")
     solver.train_net_param.CopyFrom(read_net(net_path))

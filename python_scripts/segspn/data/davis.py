@@ -10,9 +10,9 @@ from PIL import Image
 from segspn import files
 from segspn.errors import UserError
 
-HEIGHT, WIDTH = 480, 854  # of the frames that the nets are made for
 VOID = 255  # annotation value of pixels that count for nothing
 
+TRAIN_LISTS = ("ImageSets/2017/train.txt", "ImageSets/2017/val.txt")  # of the generic training
 # Objects a sequence of DAVIS 2017 test-challenge.
 TEST_CHALLENGE = {
     "bike-trial": 2, "boxing": 3, "burnout": 1, "choreography": 7, "demolition": 3, "dive-in": 1,

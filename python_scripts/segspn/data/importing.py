@@ -12,7 +12,6 @@ from segspn import files
 from segspn.data import clips, davis, first_mask
 from segspn.data.staging import Staging
 from segspn.errors import UserError
-from segspn.report import overlay
 
 HEIGHT = 480  # px, of frames that were higher
 SMALLEST, GREATEST = 32, 8192  # px a side; the nets have no smaller input
@@ -79,16 +78,13 @@ class Imported:
     areas: dict  # {object: px}
     colours: tuple  # [(RGB, object)] of a coloured mask
     notes: list  # for the user, a line each
-    preview: Path
 
 
-def import_clip(order, preview=None):
+def import_clip(order):
     """Brings the clip of an Order into its data set, all of it or nothing: an Imported.
 
-    preview: PNG for the mask over the first frame, by default in results/import.
     Raises UserError.
     """
-    preview = preview or files.RESULTS / f"import/{order.name}.png"
     check_place(order)
     clip = clips.open_clip(order.clip, leave_out=order.mask)
     mask = first_mask.read_mask(order.mask)
@@ -102,10 +98,9 @@ def import_clip(order, preview=None):
         davis.write_labels(staged[0] / "00000.png", ids)
         files.write_text(staged[1], f"{order.name}\n")
         write_frames(staged[2], clip, numbers, size, order.name)
-        files.write_image(preview, overlay.tint(davis.resized(first, size), ids))
     areas = first_mask.areas(ids)
     return Imported(numbers, rate(times, numbers), first.shape[:2], size, areas, mask.colours,
-                    [*mask.notes, *first_mask.notes(areas)], preview)
+                    [*mask.notes, *first_mask.notes(areas)])
 
 
 def check_place(order):

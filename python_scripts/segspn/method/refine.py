@@ -9,12 +9,11 @@ import numpy as np
 from tqdm import tqdm
 
 from segspn import done, files
-from segspn.caffenet import device, prototxt, weights
+from segspn.caffenet import deploy, device, prototxt, weights
+from segspn.caffenet.net_input import net_input
 from segspn.data import morphology, planes
 from segspn.errors import UserError
-from segspn.training import augment
 from spn import nets
-from spn.write_prototxts import deploy_path
 
 SHIPPED = files.ROOT / "spn/refine_small.caffemodel"
 
@@ -49,7 +48,7 @@ class Refiner:
         self._padding = [-length % nets.STRIDE for length in shape]
         self._shape = tuple(shape)
         size = [length + pad for length, pad in zip(shape, self._padding)]
-        path = deploy_path(kind)
+        path = deploy.refinement_path(kind)
         description = prototxt.read_net(path)
         for layer in description.layer:
             if layer.type == "Input":
@@ -70,8 +69,7 @@ class Refiner:
         frame: uint8, H x W x 3, BGR.  score_maps: uint8, objects x H x W.
         """
         height, width = self._shape
-        net_input = self._net.blobs["data"].data
-        net_input[0] = augment.net_input(self._padded(frame))
+        self._net.blobs["data"].data[0] = net_input(self._padded(frame))
         for target, score_map in zip(self._net.blobs["coarse"].data[:, 0], score_maps):
             target[...] = self._padded(score_map) / np.float32(255)
         return self._net.forward(blobs=["prob"])["prob"][:, 1, :height, :width]

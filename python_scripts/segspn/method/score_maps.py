@@ -6,12 +6,11 @@ import numpy as np
 from tqdm import tqdm
 
 from ResNetF import nets
-from ResNetF.write_prototxts import deploy_path, parse_size
 from segspn import done, files
-from segspn.caffenet import device, prototxt, weights
+from segspn.caffenet import deploy, device, prototxt, weights
+from segspn.caffenet.net_input import net_input
 from segspn.data import davis
 from segspn.errors import UserError
-from segspn.training import augment
 
 
 def working_size(backbone, scale):
@@ -34,12 +33,10 @@ def load_net(weights_path, folder, scale=1.0, size=None):
     if backbone is None:
         raise UserError(f"weights {weights_path} are of no known backbone "
                         f"({', '.join(nets.BACKBONES)}); its layers are {', '.join(blobs)[:80]}…")
-    path = deploy_path(backbone, folder)
-    if not path.is_file():
-        raise UserError(f"{path} does not exist; write it with: make prototxts")
+    path = deploy.resnetf_path(backbone, folder)
     description = prototxt.read_net(path)
     shape = description.layer[0].input_param.shape[0]
-    shape.dim[2:4] = parse_size(size, backbone) if size else working_size(backbone, scale)
+    shape.dim[2:4] = deploy.parse_size(size, backbone) if size else working_size(backbone, scale)
     net = prototxt.build(caffe.Net, description, caffe.TEST, what=f"net {path}")
     report = weights.load(net, weights_path, blobs)
     if report.filler:
@@ -57,7 +54,7 @@ class Foreground:
 
     def _planes(self, frame):
         image = davis.resized(frame, self._size)
-        self._net.blobs["data"].data[0] = augment.net_input(image)
+        self._net.blobs["data"].data[0] = net_input(image)
         return self._net.forward(blobs=[self._output])[self._output][0]
 
     def _restore(self, plane, frame):

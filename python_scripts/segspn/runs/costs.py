@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ResNetF import nets
-from ResNetF.write_prototxts import parse_size
 from segspn import files
+from segspn.caffenet import deploy
 from segspn.data import davis
 from segspn.errors import UserError
 from segspn.runs import steps
@@ -49,7 +49,7 @@ def on_gpu(run, step):
 
 def working_size(run):
     """(height, width) of the net's input."""
-    return parse_size(run.size, nets.BACKBONES[run.backbone])
+    return deploy.parse_size(run.size, nets.BACKBONES[run.backbone])
 
 
 def kind(backbone, step):

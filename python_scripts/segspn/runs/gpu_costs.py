@@ -8,7 +8,6 @@ import caffe
 
 from ResNetF import nets
 from segspn.caffenet import prototxt
-from segspn.data import davis
 
 PASSES = {"train": 3, "infer": 1}  # a training goes forward, and backward to data and to weights
 
@@ -59,5 +58,5 @@ class Gpu:
         assumed = [] if len(given) == 2 else [
             f"the net's multiply-adds at an assumed {self.flops / 1e12:g} TFLOP/s sustained "
             "(Caffe without cuDNN on a card of 15 TFLOP/s, 32 bits)"]
-        return "; ".join([*([f"as given, at {davis.HEIGHT}x{davis.WIDTH}: {', '.join(given)}"]
+        return "; ".join([*(["as given, at {}x{}: ".format(*nets.WORKING_SIZE) + ", ".join(given)]
                             if given else []), *assumed])

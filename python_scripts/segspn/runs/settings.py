@@ -35,7 +35,7 @@ class Run:
     backbone    name in nets.BACKBONES
     weights     that trainings begin with, as seen from python_scripts/, or GENERIC
     refinement  weights of the refinement net, as seen from python_scripts/
-    iterations, snapshot, size, base_lr   of the trainings, as ResNetF/nets.py takes them
+    iterations, snapshot, size, base_lr   of the trainings, as ResNetF/write_prototxts.py takes them
     generic     {"lists", "iterations", "weights"} of the generic training, or None
     threads     of a job
     gpus        device numbers; () for the CPU

@@ -61,8 +61,8 @@ def solver(sequence, k=None):
 
 def prototxts(run, sequence):
     options = ["--base-lr", f"{run.base_lr:g}"] if run.base_lr else []
-    return [["../ResNetF/nets.py", run.data, "--sequences", sequence, "--backbone", run.backbone,
-             "--size", run.size, "--iterations", str(run.iterations),
+    return [["../ResNetF/write_prototxts.py", run.data, "--sequences", sequence,
+             "--backbone", run.backbone, "--size", run.size, "--iterations", str(run.iterations),
              "--snapshot", str(run.snapshot), *options]]
 
 
@@ -72,8 +72,8 @@ def prototxt_files(run, sequence):
 
 
 def generic_prototxts(run):
-    return [["../ResNetF/nets.py", run.data, "--lists", *run.generic["lists"], "--generic-only",
-             "--backbone", run.backbone, "--size", run.size,
+    return [["../ResNetF/write_prototxts.py", run.data, "--lists", *run.generic["lists"],
+             "--generic-only", "--backbone", run.backbone, "--size", run.size,
              "--iterations", str(run.generic["iterations"]), "--snapshot", str(run.snapshot)]]
 
 

@@ -11,9 +11,6 @@ import numpy as np
 
 from segspn.errors import UserError
 
-# Caffe's BGR mean of ImageNet, subtracted from every input.
-MEAN = np.array((104.00699, 116.66877, 122.67892), np.float32)
-
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -92,11 +89,6 @@ def warp(image, masks, matrix):
     return cv2.warpAffine(image, matrix, size, **options), [
         cv2.warpAffine(mask.astype(np.uint8) * 255, matrix, size, **options) > 127
         for mask in masks]
-
-
-def net_input(image):
-    """BGR uint8 H x W x 3 to the net's float32 3 x H x W, mean subtracted."""
-    return np.ascontiguousarray((image.astype(np.float32) - MEAN).transpose(2, 0, 1))
 
 
 def class_balance(mask, void):

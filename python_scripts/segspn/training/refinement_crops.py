@@ -15,14 +15,14 @@ coarse    folders of real score maps, <sequence>/<frame>_<object>.png: half of t
 """
 
 import hashlib
-import shlex
 from functools import lru_cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from segspn import cli, files
+from segspn import files
+from segspn.caffenet.net_input import net_input
 from segspn.data import davis, morphology, planes
 from segspn.errors import UserError
 from segspn.training import augment, simulated_scores
@@ -177,7 +177,7 @@ class RefinementCrops:
             probability = simulated_scores.simulate(rng, mask, others)[cut]
         else:
             probability = cv2.warpAffine(real, matrix, size, **mirrored)[cut] / np.float32(255)
-        return augment.net_input(recoloured(rng, crop)), probability[None], label[None]
+        return net_input(recoloured(rng, crop)), probability[None], label[None]
 
     def real_coarse(self, rng, paths, k):
         """A score map of object k of this frame, uint8 H x W, or None to simulate it."""
@@ -200,14 +200,6 @@ class RefinementCrops:
             paths += sorted((files.PYTHON_SCRIPTS / folder).glob("*/*_*.png"))
         found = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
         return hashlib.sha256(repr((self.parameters, found)).encode()).digest()
-
-    def next_command(self, model):
-        """The command line that uses a model trained on this."""
-        root = davis_root(self.sources[0][0][0])
-        command = cli.command("refine_spn.py", "--weights", files.from_scripts(model),
-                              *cli.data_options(root))
-        video = self.parameters["video"]
-        return f"{command} <iter> {shlex.quote(video) if video else '<class>'}"
 
 
 read_score_map = lru_cache(FRAMES_IN_MEMORY)(planes.read_score_map)

@@ -16,7 +16,8 @@ import hashlib
 
 import numpy as np
 
-from segspn import cli, files
+from segspn import files
+from segspn.caffenet.net_input import net_input
 from segspn.data import davis
 from segspn.errors import UserError
 from segspn.training import augment
@@ -85,22 +86,13 @@ class Samples:
         image, foreground, void = self.source(seed, iteration)
         matrix = self.augmentation.draw(augment.generator(seed, iteration), *self.size)
         image, (foreground, void) = augment.warp(image, [foreground, void], matrix)
-        return (augment.net_input(image), foreground.astype(np.float32),
+        return (net_input(image), foreground.astype(np.float32),
                 augment.class_balance(foreground, void))
 
     def at_size(self, frame, *masks):
         """A frame and boolean masks at the working size."""
         shrunk = [davis.resized(mask.astype(np.uint8) * 255, self.size) > 127 for mask in masks]
         return davis.resized(frame, self.size), *shrunk
-
-    def next_command(self, model):
-        """The command line that uses a model trained on this."""
-        raise NotImplementedError
-
-    def _options(self):
-        """What the inference scripts must be told to use the same data and size."""
-        return cli.inference_options(files.PYTHON_SCRIPTS / self.parameters["data"],
-                                     "x".join(map(str, self.size)))
 
     def fingerprint(self):
         """Bytes that differ where the samples of two runs would."""
@@ -135,11 +127,6 @@ class FirstFrameObject(_FirstFrame):
                             f"{self.parameters['sequence']}; it has {objects or 'no object'}")
         return annotation == wanted
 
-    def next_command(self, model):
-        sequence, iteration = self.parameters["sequence"], model.stem.split("_")[-1]
-        return cli.command("infer_test_perobj.py", iteration, sequence, self.parameters["object"],
-                           *self._options())
-
 
 class FirstFrameForeground(_FirstFrame):
     """The first frame with all objects as foreground."""
@@ -149,11 +136,6 @@ class FirstFrameForeground(_FirstFrame):
     def foreground(self, annotation):
         self.data.first_objects(self.parameters["sequence"])
         return (annotation > 0) & (annotation != davis.VOID)
-
-    def next_command(self, model):
-        return cli.command("infer_test_fgbg.py", files.from_scripts(model),
-                           "../results/ResNetF_fgbg", self.parameters["sequence"],
-                           *self._options())
 
 
 class GenericForeground(Samples):
@@ -180,8 +162,3 @@ class GenericForeground(Samples):
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
         return digest.digest()
-
-    def next_command(self, model):
-        return (cli.command("solve.py", files.from_scripts(model))
-                + " ../ResNetF/testnet_per_obj/<class>/solver_<object>.prototxt")
-

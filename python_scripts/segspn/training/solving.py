@@ -6,7 +6,6 @@ import platform
 import signal
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 
 import caffe
 import numpy as np
@@ -256,8 +255,3 @@ class StopSignals:
     def __exit__(self, *error):
         for number, handler in self._earlier.items():
             signal.signal(number, handler)
-
-
-def next_command(training, model):
-    """The command line that uses a trained model, for the user to go on with."""
-    return training.sources[0].next_command(Path(model)) if training.sources else None

@@ -1,0 +1,50 @@
+"""The deploy nets, which alone are tracked: where they are, and which one a user means."""
+
+import re
+
+from ResNetF import nets
+from segspn import files
+from segspn.errors import UserError
+from spn import nets as refinement
+
+
+def resnetf_path(backbone, folder):
+    """The deploy prototxt of a backbone in testnet_fgbg or testnet_per_obj."""
+    suffix = "" if backbone is nets.RESNET101 else f"_{backbone.name}"
+    return files.ROOT / "ResNetF" / folder / f"deploy{suffix}.prototxt"
+
+
+def refinement_path(net):
+    """The deploy prototxt of a refinement net."""
+    return files.ROOT / "spn" / net.name / "deploy.prototxt"
+
+
+def resnetf_nets():
+    """{path: NetParameter} of ResNetF's deploy nets."""
+    return {resnetf_path(backbone, folder): nets.deploy(backbone, prob)
+            for backbone in nets.BACKBONES.values()
+            for folder, prob in (("testnet_fgbg", False), ("testnet_per_obj", True))}
+
+
+def refinement_nets():
+    """{path: NetParameter} of the refinement nets' deploy nets."""
+    return {refinement_path(net): refinement.deploy(net) for net in refinement.NETS.values()}
+
+
+def default_backbone():
+    """ResNet-101 where ResNetF's weights are at hand, else the thin one."""
+    given = (files.PYTHON_SCRIPTS / nets.RESNET101.weights).is_file()
+    return nets.RESNET101 if given else nets.RESNET50_THIN
+
+
+def parse_size(text, backbone):
+    """(height, width) from "480x854".  Raises UserError where the net has no such size."""
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    if not match:
+        raise UserError(f"--size must be HEIGHTxWIDTH, as 480x854, not {text!r}")
+    size = int(match[1]), int(match[2])
+    if not nets.size_is_valid(backbone, *size):
+        valid = "x".join(map(str, nets.valid_size(backbone, *size)))
+        raise UserError(f"--size {text}: {backbone.name} is not defined at this size; "
+                        f"the next is {valid}")
+    return size

@@ -1,0 +1,111 @@
+"""Writes the train nets and their solvers: of ResNetF, and of the refinement nets.
+
+None of them is tracked: refine_small's, beside its deploy net, made the shipped weights, and
+is written no more.  `data` is the path of a data set in DAVIS layout as seen from
+python_scripts/, `changes` are fields of the solver that are not the net's own.
+"""
+
+from pathlib import Path
+
+from ResNetF import nets
+from segspn import files
+from segspn.caffenet import prototxt
+from segspn.data import davis
+from segspn.errors import UserError
+from segspn.files import from_scripts
+from segspn.training import refinement_crops
+from spn import nets as refinement
+
+CROP = (128, 128)
+TRAINED = "../spn/{}.caffemodel"  # that fine-tuning to a video begins with
+
+
+def write(path, net, kind, prefix, changes):
+    """Writes train….prototxt, and solver….prototxt beside it, whose path it returns.
+
+    kind: what is trained, as in nets.solver.
+    """
+    prototxt.write(path, net)
+    solver = path.with_name(path.name.replace("train", "solver"))
+    prototxt.write(solver, nets.solver(kind, from_scripts(path), prefix, **changes))
+    return solver
+
+
+# ------------------------------------------------------------------ ResNetF
+
+def write_resnetf(path, prefix, backbone, layer, changes, **parameters):
+    """A training of ResNetF.  path: below ResNetF/; parameters: of the layer's param_str."""
+    net = nets.train(backbone, layer, augmentation=nets.AUGMENTATION, seed=0, **parameters)
+    return write(files.ROOT / "ResNetF" / path, net, backbone, prefix, changes)
+
+
+def write_generic(backbone, data, size, lists, changes):
+    """The generic foreground training, of the images of lists below data/."""
+    return write_resnetf(
+        "generic/train.prototxt", "../models/generic/ResNetF", backbone, "GenericForeground",
+        changes, data=data, lists=tuple(lists), size=size)
+
+
+def write_sequence(backbone, data, size, sequence, objects, changes):
+    """The foreground training of a video, and one training an object: the foreground's solver."""
+    prefix = f"../models/{sequence}/{sequence}"
+    for k in objects:
+        write_resnetf(f"testnet_per_obj/{sequence}/train_{k}.prototxt", f"{prefix}_obj_{k}",
+                      backbone, "FirstFrameObject", changes,
+                      data=data, sequence=sequence, object=k, size=size)
+    return write_resnetf(f"testnet_fgbg/{sequence}/train.prototxt", f"{prefix}_fgbg",
+                         backbone, "FirstFrameForeground", changes,
+                         data=data, sequence=sequence, size=size)
+
+
+def write_sequences(backbone, data, size, sequences, changes):
+    """The trainings of some sequences of a davis.Davis: the solver of the first's foreground.
+
+    Raises UserError where one has no frames, or no object in its first annotation.
+    """
+    if not sequences:
+        raise UserError(f"{data.images} has no sequence (no folder of frames)")
+    solvers = []
+    for sequence in sequences:
+        data.frames(sequence)
+        solvers.append(write_sequence(backbone, from_scripts(data.root), size, sequence,
+                                      data.first_objects(sequence), changes))
+    return solvers[0]
+
+
+def write_test_challenge(data, changes):
+    """All trainings that the 2017 release's command lines need.  The data need not be there."""
+    write_generic(nets.RESNET101, data, nets.WORKING_SIZE, davis.TRAIN_LISTS, changes)
+    for sequence, count in davis.TEST_CHALLENGE.items():
+        write_sequence(nets.RESNET101, data, nets.WORKING_SIZE, sequence, range(1, count + 1),
+                       changes)
+
+
+# ---------------------------------------------------------- refinement nets
+
+def refinement_parameters(net, sources, exclude=(), coarse=(), video=None, batch=None):
+    """The param_str's dict of a refinement net's training, checked against what is on disk.
+
+    sources, coarse: paths.  Raises UserError.
+    """
+    trained = files.PYTHON_SCRIPTS / TRAINED.format(net.name)
+    if video and not trained.is_file():
+        raise UserError(f"--video fine-tunes {trained}, which does not exist; train {net.name} "
+                        "first, and put its weights there")
+    parameters = {
+        "sources": tuple(from_scripts(Path(source).expanduser()) for source in sources),
+        "exclude": tuple(exclude),
+        "coarse": tuple(from_scripts(Path(path).expanduser()) for path in coarse),
+        "video": files.checked_name(video, "video") if video else "",
+        "size": CROP, "batch": net.batch if batch is None else batch, "seed": 0}
+    refinement_crops.RefinementCrops(repr(parameters))
+    return parameters
+
+
+def write_refinement(net, parameters, changes):
+    """A training of a refinement net, or its fine-tuning to a video: (first weights, solver)."""
+    video = parameters["video"]
+    prefix = f"../models/{video}/{video}_spn" if video else f"../models/spn/{net.name}"
+    solver = write(files.ROOT / "spn" / net.name / (video or "training") / "train.prototxt",
+                   refinement.train(net, **parameters), net, prefix, changes)
+    return TRAINED.format(net.name) if video else net.weights, solver
