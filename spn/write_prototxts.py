@@ -15,6 +15,7 @@ from pathlib import Path
 from ResNetF.nets import solver
 from ResNetF.write_prototxts import add_solver, solver_changes, write
 from segspn import cli, files
+from segspn.data import davis
 from segspn.errors import UserError, script
 from segspn.files import from_scripts
 from segspn.training import refinement_crops
@@ -55,7 +56,7 @@ def parameters_of(args, net):
         "sources": tuple(from_scripts(Path(source).expanduser()) for source in args.sources),
         "exclude": tuple(args.exclude),
         "coarse": tuple(from_scripts(path.expanduser()) for path in args.coarse),
-        "video": files.checked_name(args.video, "video") if args.video else "",
+        "video": davis.checked_sequence(args.video) if args.video else "",
         "size": CROP, "batch": net.batch if args.batch is None else args.batch, "seed": 0}
     refinement_crops.RefinementCrops(repr(parameters))
     return parameters
