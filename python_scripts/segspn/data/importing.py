@@ -134,7 +134,7 @@ def chosen(order, times):
         numbers = [order.first + int(i) for i in clips.at_rate(times, order.fps)]
     if not 2 <= len(numbers) <= MOST_FRAMES:
         raise UserError(f"{count(len(numbers), 'frame')} of {order.clip} would remain; "
-                        f" a video has from 2 to {MOST_FRAMES}: change --range or --fps")
+                        f"a video has from 2 to {MOST_FRAMES}: change --range or --fps")
     return numbers
 
 
