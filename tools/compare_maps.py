@@ -77,7 +77,7 @@ def main():
     data = davis.Davis(args.data)
     annotations = args.annotations or data.annotations
     lines, means = [], []
-    for sequence in map(files.checked_name, args.sequences):
+    for sequence in map(davis.checked_sequence, args.sequences):
         for k, rows in sorted(figures(args, annotations, sequence).items()):
             means.append(rows.mean(0))
             lines.append(line(f"{sequence} {k}", len(rows), means[-1]))

@@ -14,16 +14,18 @@ Example:
     python tools/davis.py check --splits train val
 """
 
+import argparse
 import dataclasses
 import json
+import re
 import shlex
 from pathlib import Path
 
 from evaluate import table
 
 from segspn import cli, files
-from segspn.data import davis_check, davis_get
-from segspn.errors import UserError, script
+from segspn.data import davis_check, davis_get, download
+from segspn.errors import UserError, count, script
 
 
 def parse_arguments():
@@ -34,8 +36,8 @@ def parse_arguments():
     for command in (get, check):
         command.add_argument("--root", type=Path, default=cli.DEFAULT_DATA,
                              help="folder of the data set (data/DAVIS)")
-    get.add_argument("--splits", nargs="+", choices=davis_get.ARCHIVES, metavar="SPLIT",
-                     default=list(davis_get.ARCHIVES), help="of trainval, test-dev, "
+    get.add_argument("--splits", nargs="+", choices=davis_get.LISTS, metavar="SPLIT",
+                     default=list(davis_get.LISTS), help="of trainval, test-dev, "
                      "test-challenge (all)")
     source = get.add_mutually_exclusive_group()
     source.add_argument("--from", dest="base", metavar="URL", default=davis_get.BASE,
@@ -44,7 +46,7 @@ def parse_arguments():
                         help="folder of archives that you downloaded; no network is used")
     get.add_argument("--keep", action="store_true", help="keep downloaded archives, in "
                      "<root>/.download")
-    get.add_argument("--sha256", nargs="+", default=[], metavar="NAME=HEX",
+    get.add_argument("--sha256", nargs="+", type=sha256, default=[], metavar="NAME=HEX",
                      help="sha256 that the archive of a split must have")
     get.add_argument("--accept-changed", action="store_true",
                      help="take an archive whose sha256 is another than last time")
@@ -56,15 +58,39 @@ def parse_arguments():
     return parser.parse_args()
 
 
+def sha256(text):
+    """(split, hex) of "NAME=HEX", NAME a split or the file name of its archive."""
+    names = {davis_get.archive_name(split): split for split in davis_get.LISTS}
+    name, _, digest = text.partition("=")
+    split = names.get(name, name)
+    if split not in davis_get.LISTS or not re.fullmatch("[0-9a-fA-F]{64}", digest):
+        raise argparse.ArgumentTypeError(f"{text} must be NAME=HEX, NAME one of "
+                                         f"{', '.join(davis_get.LISTS)}, HEX 64 hexadecimal digits")
+    return split, digest.lower()
+
+
+def command(name, root, *words):
+    """A command line of this script for the same data set, quoted."""
+    where = [] if root == cli.DEFAULT_DATA else ["--root", str(root)]
+    return shlex.join(["python", "tools/davis.py", name, *where, *words])
+
+
 def get(args):
-    davis_get.get(davis_get.Order(
-        args.root, tuple(args.splits), args.base, args.archives, args.keep,
-        davis_get.parse_sha256(args.sha256), args.accept_changed))
+    order = davis_get.Order(args.root, tuple(args.splits), args.base, args.archives, args.keep,
+                            dict(args.sha256), args.accept_changed)
+    try:
+        faults = davis_get.get(order)
+    except download.Unreachable as error:
+        words = command("get", args.root, "--archives", "FOLDER", "--splits", *args.splits)
+        raise UserError(f"{error} and run: {words}") from error
+    if faults:
+        raise UserError(f"{'; '.join(faults)}; see them with: {command('check', args.root)}")
 
 
 def check(args):
     if not args.root.is_dir():
-        raise UserError(f"{args.root} is not a folder; make it with: python tools/davis.py get")
+        raise UserError(f"{args.root} is not a folder; make it with: "
+                        f"{command('get', args.root)}")
     report = davis_check.check(args.root, args.splits, args.full)
     if report.sequences:
         print(table(*report.table()), end="\n\n")
@@ -78,8 +104,9 @@ def check(args):
             report)}, indent=1) + "\n")
         print(f"wrote {args.json}")
     if report.faults:
-        raise UserError(f"{args.root} is not whole, see the {len(report.faults)} faults above; "
-                        "python tools/davis.py get brings what DAVIS 2017 has")
+        faults = count(len(report.faults), "fault")
+        raise UserError(f"{args.root} is not whole, see the {faults} above; "
+                        f"{command('get', args.root)} brings what DAVIS 2017 has")
 
 
 @script

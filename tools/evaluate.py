@@ -12,7 +12,8 @@ Example:
 
 from pathlib import Path
 
-from segspn import cli, files
+from segspn import cli
+from segspn.data import davis
 from segspn.errors import script
 from segspn.evaluation import davis2017
 
@@ -50,8 +51,8 @@ def table(header, rows):
 @script
 def main():
     args = parse_arguments()
-    split = files.checked_name(args.split, "split")
-    sequences = args.sequences or davis2017.listed_sequences(args.davis, split)
+    split = davis.checked_sequence(args.split, "split")
+    sequences = args.sequences or davis.listed_sequences(args.davis, split)
     evaluations = davis2017.evaluate(args.results, args.davis, sequences, args.void,
                                       args.processes)
     overall = davis2017.summary(evaluations)

@@ -158,11 +158,11 @@ def generic_start(path, backbone):
 def run_name(args, names, whole):
     """The folder's name.  Raises UserError where there is none to take."""
     if args.name:
-        return settings.checked_sequence(args.name, "run")
+        return davis.checked_sequence(args.name, "run")
     if args.generic_only:
         return settings.GENERIC
     if args.split:
-        return settings.checked_sequence(args.split, "split") + ("" if whole else "-part")
+        return davis.checked_sequence(args.split, "split") + ("" if whole else "-part")
     if len(names) == 1:
         return names[0]
     raise UserError("several videos without a list: give the run a --name")

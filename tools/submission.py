@@ -13,7 +13,6 @@ from pathlib import Path
 from segspn import cli
 from segspn.data import davis
 from segspn.errors import UserError, script
-from segspn.evaluation import davis2017
 from segspn.report import submission
 
 
@@ -29,7 +28,7 @@ def main():
     if args.output.suffix != ".zip":
         raise UserError(f"--output {args.output} does not end in .zip")
     data = davis.Davis(args.data)
-    sequences = davis2017.listed_sequences(data.root, args.split)
+    sequences = davis.listed_sequences(data.root, args.split)
     if not sequences:
         raise UserError(f"list {args.split} of {data.root} names no sequence")
     count = submission.write(args.output, args.labels, data, sequences)

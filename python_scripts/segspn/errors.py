@@ -1,4 +1,4 @@
-"""One error class for what a user can mend, and how scripts end on it."""
+"""One error class for what a user can mend, how scripts end on it, and plurals."""
 
 import errno
 import functools
@@ -7,6 +7,11 @@ import sys
 
 class UserError(Exception):
     """Bad input or surroundings.  The message says what, where, and what to do."""
+
+
+def count(number, noun):
+    """So many of something: "1 frame", "2 frames"."""
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def script(main):

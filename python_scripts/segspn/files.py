@@ -1,7 +1,8 @@
-"""Paths that stay inside their folder, and files that are whole or not there."""
+"""Files that are whole or not there, and folders of them."""
 
 import io
 import os
+import re
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,14 +21,6 @@ ROOT = Path(__file__).resolve().parents[2]
 PYTHON_SCRIPTS = ROOT / "python_scripts"
 MODELS = ROOT / "models"
 RESULTS = ROOT / "results"
-
-
-def checked_name(name, what="class"):
-    """`name`, if it is a plain folder name.  Raises UserError for '', '..', or a separator."""
-    if not name or name.startswith(".") or any(c in name for c in "/\\\0"):
-        raise UserError(f"{what} name {name!r} must be a plain folder name, "
-                        "without '/' and not starting with '.'")
-    return name
 
 
 def existing_file(path, what):
@@ -49,6 +42,12 @@ def images_in(folder, ending=".jpg"):
     # Not glob(), which passes over a folder that may not be read.
     found = folder.iterdir() if folder.is_dir() else []
     return sorted(p for p in found if p.suffix == ending and not is_hidden(p))
+
+
+def natural(name):
+    """A sort key by which numbers in names are in order of their value."""
+    parts = re.split("([0-9]+)", name)
+    return [int(part) if index % 2 else part.lower() for index, part in enumerate(parts)], name
 
 
 @contextmanager

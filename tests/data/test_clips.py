@@ -236,7 +236,7 @@ def test_times_that_stand_or_step_back():
 
 def test_natural_keys():
     names = ["x10", "x9", "X1", "2", "10", "1a", "x"]
-    assert sorted(names, key=clips.natural) == ["1a", "2", "10", "x", "X1", "x9", "x10"]
+    assert sorted(names, key=files.natural) == ["1a", "2", "10", "x", "X1", "x9", "x10"]
 
 
 def test_jpegs_that_are_cut_off(tmp_path):

@@ -189,12 +189,12 @@ def jpeg_as_png(root, name):
     (f"{LIONS_IDS}/00000.png", ids(1, 2),
      f"{LIONS_IDS}/00000.png has 2 objects, DAVIS 2017 test-challenge has 3"),
     ("ImageSets/2017/val.txt", put(b"\n"), "list ImageSets/2017/val.txt is empty"),
-    ("ImageSets/2017/val.txt", put(b"\xff\xfe"), "list ImageSets/2017/val.txt is not text"),
+    ("ImageSets/2017/val.txt", put(b"\xff\xfe"), "list ImageSets/2017/val.txt is not UTF-8 text"),
     ("ImageSets/2017/val.txt", put(b"dog\nbear\ndog\n"),
      "list ImageSets/2017/val.txt: dog is named 2 times"),
     ("ImageSets/2017/val.txt", put(b"dog\n../bear\n"),
-     "list ImageSets/2017/val.txt: sequence name '../bear' must be a plain folder name, without "
-     "'/' and not starting with '.'"),
+     "list ImageSets/2017/val.txt: sequence name '../bear' must be a plain folder name of at "
+     "most 100 letters, digits, '.', '_' and '-' (of ASCII), not beginning with '.' or '-'"),
     ("ImageSets/2017/test-challenge.txt", put(b"lions\nbear\n"),
      "list ImageSets/2017/test-challenge.txt: bear is not of DAVIS 2017 test-challenge"),
     (BEAR, move_to("JPEGImages/480p/bears"), f"{BEAR} has no frames (listed in train)"),
@@ -219,8 +219,8 @@ def test_folders_that_are_missing(root, folder):
 def test_lists_that_are_missing(root):
     (root / "ImageSets/2017/val.txt").unlink()
     assert faults(root) == ()
-    assert faults(root, "train", "val", "mine") == ("list ImageSets/2017/val.txt is missing",
-                                                    "list ImageSets/2017/mine.txt is missing")
+    assert faults(root, "train", "val", "mine") == (
+        "list ImageSets/2017/val.txt does not exist", "list ImageSets/2017/mine.txt does not exist")
     with pytest.raises(UserError, match="list name '../val' must be a plain"):
         faults(root, "../val")
 

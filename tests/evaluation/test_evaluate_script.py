@@ -119,14 +119,6 @@ def test_names_that_leave_their_folder_or_come_twice(tiny):
     assert tiny.refuses("b", "a", "b") == "sequence b is named 2 times"
     with pytest.raises(UserError, match="no sequences"):
         davis2017.evaluate(tiny.results, tiny.davis, [])
-    with pytest.raises(UserError, match="split name '../tiny'"):
-        davis2017.listed_sequences(tiny.davis, "../tiny")
-    with pytest.raises(UserError, match=r"list .*other.txt does not exist"):
-        davis2017.listed_sequences(tiny.davis, "other")
-    (tiny.davis / "ImageSets/2017/bad.txt").write_text("a\n../b\n")
-    with pytest.raises(UserError, match="sequence name '../b'"):
-        davis2017.listed_sequences(tiny.davis, "bad")
-    assert davis2017.listed_sequences(tiny.davis, "tiny") == ["b", "a", "c"]
     with pytest.raises(UserError, match="processes must be at least 1, not 0"):
         tiny.evaluate(processes=0)
 

@@ -156,14 +156,3 @@ def test_evaluated_are_those_with_truth_of_every_frame(settings, tmp_path):
     assert run_settings.evaluated(data, ["one", "two"]) == ("one",)
     (data.images / "one/00002.jpg").unlink()  # two frames left: none between first and last
     assert run_settings.evaluated(data, ["one", "two"]) == ()
-
-
-@pytest.mark.parametrize("name", ["-x", ".x", "", "a b", "a/b", "a;b", "ä", "a\n", "{x}"])
-def test_names_that_command_lines_cannot_have(name):
-    with pytest.raises(UserError, match="must be of letters"):
-        run_settings.checked_sequence(name)
-
-
-@pytest.mark.parametrize("name", ["dog", "bike-trial", "a.b_c-1", "_x", "00"])
-def test_names_that_they_can_have(name):
-    assert run_settings.checked_sequence(name) == name

@@ -15,18 +15,16 @@ class Files(ThreadingHTTPServer):
 
     ranges: whether it knows them; validators: headers of every answer; kind: Content-Type;
     drops: [bytes], a connection each, after which it ends; answers: [status], a request
-    each, instead of the file; pause: seconds before each block; silent: no answer at all;
-    length: what it says instead of the length, None: nothing; extra: bytes after the file;
-    sent: bytes of files in all.
+    each, instead of the file; pause: seconds before each block.
     """
 
     daemon_threads = True
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.files, self.asked, self.drops, self.answers, self.sent = {}, [], [], [], 0
-        self.ranges, self.kind, self.pause, self.silent = True, "application/zip", 0, False
-        self.validators, self.length, self.extra = {"ETag": '"1"'}, "true", b""
+        self.files, self.asked, self.drops, self.answers = {}, [], [], []
+        self.ranges, self.kind, self.pause = True, "application/zip", 0
+        self.validators = {"ETag": '"1"'}
 
     @property
     def url(self):
@@ -44,9 +42,6 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         server = self.server
         server.asked.append((self.path, self.headers["Range"], self.headers["If-Range"]))
-        if server.silent:
-            time.sleep(2)
-            return
         data = server.files.get(urlsplit(self.path).path[1:])
         status = server.answers.pop(0) if server.answers else 404 if data is None else 200
         if status != 200:
@@ -70,18 +65,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, data):
         server = self.server
-        if server.length is not None:
-            self.send_header("Content-Length", str(len(data)) if server.length == "true"
-                             else server.length)
+        self.send_header("Content-Length", str(len(data)))
         self.send_header("Content-Type", server.kind)
         for name, value in server.validators.items():
             self.send_header(name, value)
         self.end_headers()
-        data = data[:server.drops.pop(0)] if server.drops else data + server.extra
+        data = data[:server.drops.pop(0)] if server.drops else data
         for begin in range(0, len(data), BLOCK):
             time.sleep(server.pause)
             self.wfile.write(data[begin:begin + BLOCK])
-            server.sent += len(data[begin:begin + BLOCK])
 
     def log_message(self, *arguments):
         pass

@@ -59,7 +59,7 @@ class ImageFolder:
         self._images = sorted(
             (p for p in self.path.iterdir() if p.suffix.lower() in IMAGES
              and not files.is_hidden(p) and p.is_file() and p.resolve() != leave_out),
-            key=lambda p: (natural(p.name), p.name))
+            key=lambda p: files.natural(p.name))
         if not self._images:
             raise UserError(f"folder {path} has no images ({', '.join(IMAGES)})")
         names = {}
@@ -77,12 +77,6 @@ class ImageFolder:
         """Yields the images of these numbers, uint8, H x W x 3 BGR.  Raises UserError."""
         for number in numbers:
             yield files.read_image(self._images[number])
-
-
-def natural(name):
-    """A sort key by which numbers in names are in order of their value."""
-    return [int(part) if part.isdecimal() else part.lower()
-            for part in re.split(r"([0-9]+)", name)]
 
 
 class Video:

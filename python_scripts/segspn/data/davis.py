@@ -1,5 +1,6 @@
-"""The DAVIS layout on disk: JPEGImages/480p/<sequence>, Annotations/480p/<sequence>."""
+"""The DAVIS layout on disk: its paths, its lists, its annotations, and what names may be."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from PIL import Image
 from segspn import files
 from segspn.errors import UserError
 
+# Folders of a data set: <sequence>/<frame>.jpg, <sequence>/<frame>.png, <list>.txt.
+IMAGES, ANNOTATIONS, LISTS = "JPEGImages/480p", "Annotations/480p", "ImageSets/2017"
 VOID = 255  # annotation value of pixels that count for nothing
 
 TRAIN_LISTS = ("ImageSets/2017/train.txt", "ImageSets/2017/val.txt")  # of the generic training
@@ -21,6 +24,34 @@ TEST_CHALLENGE = {
     "mbike-santa": 2, "monkeys": 2, "ocean-birds": 2, "pole-vault": 2, "running": 2, "selfie": 5,
     "skydive": 3, "speed-skating": 3, "swing-boy": 2, "tackle": 3, "turtle": 1,
     "varanus-tree": 2, "vietnam": 7, "wings-turn": 3}
+
+
+def checked_sequence(name, what="video"):
+    """`name`, if files can have it and a command line can, anywhere.  Raises UserError."""
+    if not re.fullmatch("[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", name):
+        raise UserError(f"{what} name {name!r} must be a plain folder name of at most 100 letters, "
+                        "digits, '.', '_' and '-' (of ASCII), not beginning with '.' or '-'")
+    return name
+
+
+def list_path(root, name):
+    """The file of a list of the data set at `root`.  Raises UserError for a bad name."""
+    return Path(root) / LISTS / f"{checked_sequence(name, 'list')}.txt"
+
+
+def read_list(path):
+    """The lines of a list, without empty ones.  Raises UserError where it is no text."""
+    try:
+        lines = files.existing_file(path, "list").read_text("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise UserError(f"list {path} is not UTF-8 text") from error
+    return [line.strip() for line in lines if line.strip()]
+
+
+def listed_sequences(root, name):
+    """The sequences that a list of the data set at `root` names.  Raises UserError."""
+    return [checked_sequence(line, "sequence")
+            for line in dict.fromkeys(read_list(list_path(root, name)))]
 
 
 def palette():
@@ -87,7 +118,6 @@ class Davis:
     """A data set in DAVIS layout at `root`."""
 
     root: Path
-    resolution: str = "480p"
 
     def __post_init__(self):
         object.__setattr__(self, "root", Path(self.root))
@@ -97,11 +127,11 @@ class Davis:
 
     @property
     def images(self):
-        return self.root / "JPEGImages" / self.resolution
+        return self.root / IMAGES
 
     @property
     def annotations(self):
-        return self.root / "Annotations" / self.resolution
+        return self.root / ANNOTATIONS
 
     def sequences(self):
         """Names of all sequences, sorted."""
@@ -110,7 +140,7 @@ class Davis:
 
     def frames(self, sequence):
         """Paths of the frames of a sequence, in order.  Raises UserError where it has none."""
-        folder = self.images / files.checked_name(sequence)
+        folder = self.images / checked_sequence(sequence)
         frames = files.images_in(folder)
         if not frames:
             names = ", ".join(self.sequences())
@@ -141,7 +171,7 @@ class Davis:
 
     def first_objects(self, sequence):
         """Object ids of the first annotation.  Raises UserError where there is none."""
-        path = self.annotations / files.checked_name(sequence) / "00000.png"
+        path = self.annotations / checked_sequence(sequence) / "00000.png"
         objects = objects_of(read_annotation(path))
         if not objects:
             raise UserError(f"annotation {path} is empty: it has no object (no id above 0)")
@@ -154,17 +184,16 @@ class Davis:
         2016).  Raises UserError for a missing list, and for a sequence or a
         file that is not there.
         """
-        path = files.existing_file(self.root / name, "list")
-        pairs = []
-        for number, line in enumerate(path.read_text().splitlines(), 1):
+        path, pairs = self.root / name, []
+        for line in read_list(path):
             fields = line.split()
             if len(fields) == 1:
                 pairs += [(frame, self.annotations / fields[0] / f"{frame.stem}.png")
                           for frame in self.frames(fields[0])]
             elif len(fields) == 2:
                 pairs.append(tuple(self.root / field.lstrip("/") for field in fields))
-            elif fields:
-                raise UserError(f"{path}, line {number}: not a sequence or two paths: {line!r}")
+            else:
+                raise UserError(f"list {path}: not a sequence or two paths: {line!r}")
         missing = next((p for pair in pairs for p in pair if not p.is_file()), None)
         if missing or not pairs:
             raise UserError(f"{path} names {missing}, which does not exist" if missing

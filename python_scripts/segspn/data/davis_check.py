@@ -16,11 +16,11 @@ from tqdm import tqdm
 
 from segspn import files
 from segspn.data import davis
-from segspn.data.sequences import HEADER, Sequence, count, judged, look_at, some
-from segspn.errors import UserError
+from segspn.data.sequences import HEADER, Sequence, judged, look_at, some
+from segspn.errors import UserError, count
 
 SEQUENCES = {"train": 60, "val": 30, "test-dev": 30, "test-challenge": 30}  # of DAVIS 2017
-FOLDERS = ("JPEGImages/480p", "Annotations/480p", "ImageSets/2017")
+FOLDERS = (davis.IMAGES, davis.ANNOTATIONS, davis.LISTS)
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,6 @@ class Report:
         return HEADER, [one.row() for one in self.sequences]
 
 
-def list_path(root, name):
-    """The file of a list of sequences.  Raises UserError for a bad name."""
-    return Path(root) / "ImageSets/2017" / f"{files.checked_name(name, 'list')}.txt"
-
-
 def check(root, lists=None, full=False):
     """Checks the sequences of some lists (all that there are), with a progress bar: a Report.
 
@@ -60,10 +55,10 @@ def check(root, lists=None, full=False):
     a list; what is wrong with the data set is in the report.
     """
     root = Path(root)
-    present = [path.stem for path in files.images_in(root / "ImageSets/2017", ".txt")]
+    present = [path.stem for path in files.images_in(root / davis.LISTS, ".txt")]
     faults = [f"folder {folder} is missing" for folder in FOLDERS if not (root / folder).is_dir()]
     if not present and lists is None:
-        faults.append("ImageSets/2017 has no list")
+        faults.append(f"{davis.LISTS} has no list")
     owners, notes = {}, []
     for name in dict.fromkeys(present if lists is None else lists):
         names, list_faults = _read_list(root, name)
@@ -80,8 +75,8 @@ def check(root, lists=None, full=False):
 
 def _sequences(root, owners, full):
     """The Sequences of {name: [lists]}, by name."""
-    found = {name: (files.images_in(root / "JPEGImages/480p" / name),
-                    files.images_in(root / "Annotations/480p" / name, ".png"))
+    found = {name: (files.images_in(root / davis.IMAGES / name),
+                    files.images_in(root / davis.ANNOTATIONS / name, ".png"))
              for name in sorted(owners)}
     paths = [path for frames, annotations in found.values() for path in [*frames, *annotations]]
     looks = iter(_looks(root, paths, full))
@@ -104,18 +99,16 @@ def _looks(root, paths, full):
 
 def _read_list(root, name):
     """(the sequences that a list names, its faults)."""
-    path = list_path(root, name)
-    where = f"list ImageSets/2017/{path.name}"
-    if not path.is_file():
-        return [], [f"{where} is missing"]
+    path = davis.list_path(root, name)
+    where = f"list {davis.LISTS}/{path.name}"
     try:
-        lines = [line.strip() for line in path.read_text("utf-8").splitlines() if line.strip()]
-    except UnicodeDecodeError:
-        return [], [f"{where} is not text"]
+        lines = davis.read_list(path)
+    except UserError as error:
+        return [], [str(error).replace(f"{root}/", "")]
     faults, names = [] if lines else [f"{where} is empty"], []
     for line in lines:
         try:
-            names.append(files.checked_name(line, "sequence"))
+            names.append(davis.checked_sequence(line, "sequence"))
         except UserError as error:
             faults.append(f"{where}: {error}")
     unique = list(dict.fromkeys(names))

@@ -1,7 +1,6 @@
 """Videos of one's own into DAVIS layout: frames, the first annotation, and a list of one."""
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from tqdm import tqdm
 from segspn import files
 from segspn.data import clips, davis, first_mask
 from segspn.data.staging import Staging
-from segspn.errors import UserError
+from segspn.errors import UserError, count
 
 HEIGHT = 480  # px, of frames that were higher
 SMALLEST, GREATEST = 32, 8192  # px a side; the nets have no smaller input
@@ -42,10 +41,7 @@ class Order:
     force: bool = False
 
     def __post_init__(self):
-        files.checked_name(self.name, "video")
-        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", self.name):
-            raise UserError(f"video name {self.name!r} must be at most 100 letters, digits, '-', "
-                            "'_' and '.' (of ASCII, not starting with '-')")
+        davis.checked_sequence(self.name)
         if self.fps is not None and not 0 < self.fps <= 1000:
             raise UserError(f"--fps must be above 0 and at most 1000, not {self.fps:g}")
         if self.size and not SMALLEST <= min(self.size) <= max(self.size) <= GREATEST:
@@ -56,15 +52,15 @@ class Order:
 
     @property
     def frames(self):
-        return self.data / "JPEGImages/480p" / self.name
+        return self.data / davis.IMAGES / self.name
 
     @property
     def annotations(self):
-        return self.data / "Annotations/480p" / self.name
+        return self.data / davis.ANNOTATIONS / self.name
 
     @property
     def listing(self):
-        return self.data / "ImageSets/2017" / f"{self.name}.txt"
+        return davis.list_path(self.data, self.name)
 
 
 @dataclass(frozen=True)
@@ -120,11 +116,11 @@ def check_free(order, *folders):
 
 def chosen(order, times):
     """Numbers of the frames that an Order takes of a clip with these times.  Raises UserError."""
-    count, last = len(times), len(times) - 1 if order.last is None else order.last
-    if max(order.first, last) >= count:
+    last = len(times) - 1 if order.last is None else order.last
+    if max(order.first, last) >= len(times):
         raise UserError(f"--range {order.first}:{'' if order.last is None else order.last} is "
-                        f"outside {order.clip}, which has the frames 0 to {count - 1}"
-                        if count else f"{order.clip} has no frames that can be decoded")
+                        f"outside {order.clip}, which has the frames 0 to {len(times) - 1}"
+                        if times else f"{order.clip} has no frames that can be decoded")
     numbers = list(range(order.first, last + 1))
     if order.fps is not None:
         times = times[order.first:last + 1]
@@ -132,8 +128,8 @@ def chosen(order, times):
             raise UserError(f"the frames of {order.clip} have no times: leave --fps out")
         numbers = [order.first + int(i) for i in clips.at_rate(times, order.fps)]
     if not 2 <= len(numbers) <= MOST_FRAMES:
-        raise UserError(f"{len(numbers)} frame{'s' * (len(numbers) != 1)} of {order.clip} would "
-                        f"remain; a video has from 2 to {MOST_FRAMES}: change --range or --fps")
+        raise UserError(f"{count(len(numbers), 'frame')} of {order.clip} would remain; "
+                        f"a video has from 2 to {MOST_FRAMES}: change --range or --fps")
     return numbers
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from segspn import files
 from segspn.data import davis
-from segspn.errors import UserError
+from segspn.errors import UserError, count
 
 ALL_ANNOTATED = {"train", "val"}  # the other lists have first frames annotated
 NUMBER = re.compile("[0-9]{5}")  # the name of a frame
@@ -126,9 +126,9 @@ def judged(name, lists, frames, annotations, looks):
                             if k and (is_mask or k != davis.VOID)}))
     faults = [*_frame_faults(name, lists, frames),
               *(look.fault for look in looks.values() if look.fault),
-              *_size_faults(f"JPEGImages/480p/{name}", sizes, size),
+              *_size_faults(f"{davis.IMAGES}/{name}", sizes, size),
               *_annotation_faults(name, lists, frames, annotations),
-              *_size_faults(f"Annotations/480p/{name}",
+              *_size_faults(f"{davis.ANNOTATIONS}/{name}",
                             {path: look.size for path, look in seen.items()}, size),
               *([] if first is None else _object_faults(name, lists, objects))]
     return Sequence(name, lists, len(frames), len(annotations), size,
@@ -139,7 +139,7 @@ def judged(name, lists, frames, annotations, looks):
 
 def _frame_faults(name, lists, frames):
     """What is wrong with the names of the frames."""
-    where, faults = f"JPEGImages/480p/{name}", []
+    where, faults = f"{davis.IMAGES}/{name}", []
     if not frames:
         return [f"{where} has no frames (listed in {', '.join(lists)})"]
     odd = [path.name for path in frames if not NUMBER.fullmatch(path.stem)]
@@ -159,7 +159,7 @@ def _gaps(frames):
 
 def _annotation_faults(name, lists, frames, annotations):
     """What is wrong with the names of the annotations."""
-    where, faults = f"Annotations/480p/{name}", []
+    where, faults = f"{davis.ANNOTATIONS}/{name}", []
     stems, annotated = {path.stem for path in frames}, {path.stem for path in annotations}
     due = stems | {"00000"} if ALL_ANNOTATED & set(lists) else {"00000"}
     missing = [f"{stem}.png" for stem in sorted(due - annotated)]
@@ -181,7 +181,7 @@ def _size_faults(where, sizes, expected):
 
 def _object_faults(name, lists, objects):
     """What is wrong with the ids of a first annotation."""
-    where = f"Annotations/480p/{name}/00000.png"
+    where = f"{davis.ANNOTATIONS}/{name}/00000.png"
     if not objects:
         return [f"{where} has no object (no id above 0)"]
     if objects != tuple(range(1, len(objects) + 1)):
@@ -195,10 +195,6 @@ def some(names):
     """Names or numbers for a line, SHOWN of them."""
     more = len(names) - SHOWN
     return ", ".join(map(str, names[:SHOWN])) + (f" and {more} more" if more > 0 else "")
-
-
-def count(number, noun):
-    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def size_text(size):

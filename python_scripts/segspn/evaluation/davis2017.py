@@ -55,21 +55,6 @@ class Evaluation:
         return [tuple(map(metrics.statistics, rows)) for rows in zip(self.j, self.f)]
 
 
-def listed_sequences(root, split):
-    """Names of the sequences in ImageSets/2017/<split>.txt of the data set at `root`.
-
-    Raises UserError where there is no such list, and for a bad name.
-    """
-    name = files.checked_name(split, "split")
-    path = files.existing_file(Path(root) / "ImageSets/2017" / f"{name}.txt", "list")
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise UserError(f"list {path} is not UTF-8 text") from error
-    return list(dict.fromkeys(files.checked_name(line.strip(), "sequence")
-                              for line in lines if line.strip()))
-
-
 def measure(annotation, result, objects, void=False):
     """J and F of objects 1 to `objects` in a frame: float64, 2 x objects.
 
@@ -147,7 +132,7 @@ def write_tables(folder, split, evaluations):
     official evaluation has them, with 3 decimals; per-frame_results-<split>.csv
     has every J and F in full.
     """
-    folder, split = Path(folder), files.checked_name(split, "split")
+    folder, split = Path(folder), davis.checked_sequence(split, "split")
     tables = {
         "global": [COLUMNS, [f"{value:.3f}" for value in summary(evaluations).values()]],
         "per-sequence": [("Sequence", "J-Mean", "F-Mean"),

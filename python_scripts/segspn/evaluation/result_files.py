@@ -8,9 +8,8 @@ from tqdm import tqdm
 
 from segspn import files
 from segspn.data import davis
-from segspn.errors import UserError
+from segspn.errors import UserError, count
 
-RESOLUTION = "480p"
 CHUNK = 8  # frames or files a task
 SHOWN = 5  # problems that an error names; it counts the others
 
@@ -36,18 +35,18 @@ class SequenceFiles:
 
 def found_files(results, root, sequences):
     """[SequenceFiles], objects not counted yet.  Raises UserError for what is missing."""
-    annotations = root / "Annotations" / RESOLUTION
+    annotations = root / davis.ANNOTATIONS
     for folder, what in (results, "results"), (annotations, "annotations"):
         if not folder.is_dir():
             raise UserError(f"folder of {what} {folder} does not exist")
-    names = [files.checked_name(name, "sequence") for name in sequences]
+    names = [davis.checked_sequence(name, "sequence") for name in sequences]
     if not names:
         raise UserError("there are no sequences to evaluate")
     found, problems = [], [f"sequence {name} is named {names.count(name)} times"
                            for name in dict.fromkeys(names) if names.count(name) > 1]
     for name in names:
         paths = files.images_in(annotations / name, ".png")
-        images = files.images_in(root / "JPEGImages" / RESOLUTION / name)
+        images = files.images_in(root / davis.IMAGES / name)
         stems = {path.stem for path in paths}
         problems += [f"annotation {annotations / name / image.stem}.png is missing"
                      for image in images if paths and image.stem not in stems]
@@ -101,10 +100,10 @@ def _counted(owner, seen):
     return SequenceFiles(owner.sequence, owner.annotations, owner.results, objects, is_binary)
 
 
-def too_short(sequence, count):
+def too_short(sequence, frames):
     """What is wrong with a sequence of so many annotated frames, or None."""
-    return (f"sequence {sequence} has {count} annotated frame{'s' * (count != 1)}: without the "
-            "first and the last there is none to evaluate") if count < 3 else None
+    return (f"sequence {sequence} has {count(frames, 'annotated frame')}: without the "
+            "first and the last there is none to evaluate") if frames < 3 else None
 
 
 def without_objects(sequence, objects):
@@ -118,8 +117,8 @@ def misfit(name, shape, highest, expected, objects):
     if shape != expected:
         return (f"result {name} is {shape[1]}x{shape[0]}, its annotation "
                 f"{expected[1]}x{expected[0]}; they must be of one size")
-    return (f"result {name} has id {highest}, but the first annotation of its sequence {objects} "
-            f"object{'s' * (objects != 1)}") if highest > objects > 0 else None
+    return (f"result {name} has id {highest}, but the first annotation of its sequence "
+            f"{count(objects, 'object')}") if highest > objects > 0 else None
 
 
 def refuse(problems):

@@ -111,11 +111,6 @@ class Segmentation:
             *(self.scores / f"{frame}_{k}.png" for k in objects), *masks]
 
 
-def _natural(name):
-    """A key that sorts names by the numbers in them: 2 before 10."""
-    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)], name
-
-
 def frames_of(scores, annotation):
     """Frames of a folder of score maps <frame>_<k>.png, in order; the first is the annotation's.
 
@@ -127,7 +122,7 @@ def frames_of(scores, annotation):
     if not scores.is_dir():
         raise UserError(f"{scores}, the folder of score maps, does not exist")
     names = (re.fullmatch(r"([^.].*)_[1-9]\d*\.png", path.name) for path in scores.iterdir())
-    frames = sorted({name[1] for name in names if name}, key=_natural)
+    frames = sorted({name[1] for name in names if name}, key=files.natural)
     if not frames:
         raise UserError(f"{scores} has no score maps <frame>_<k>.png")
     stem = files.existing_file(annotation, "annotation").stem

@@ -50,7 +50,7 @@ class Sequence:
     """One sequence of a report.  Raises UserError where it has no frames or no labels."""
 
     def __init__(self, sources, name):
-        self.name = files.checked_name(name, "sequence")
+        self.name = davis.checked_sequence(name, "sequence")
         self._frames = sources.data.frames(name)
         self._stems = [path.stem for path in self._frames]
         self._folders = {what: sources.folder(what, name) for what in (

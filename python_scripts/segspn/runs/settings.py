@@ -7,7 +7,6 @@ the products of the whole: labels, evaluation, reports, submission.zip.
 
 import dataclasses
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from ResNetF import nets
 from segspn import files
 from segspn.data import davis
 from segspn.errors import UserError
-from segspn.evaluation import davis2017
 
 RUNS = files.RESULTS / "runs"
 GENERIC = "generic"  # the word for weights that a run trains itself
@@ -114,14 +112,6 @@ def state(run, path):
         return {}
 
 
-def checked_sequence(name, what="video"):
-    """`name`, if a command line can have it anywhere.  Raises UserError."""
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):
-        raise UserError(f"{what} name {name!r} must be of letters, digits, '.', '_' and '-', and "
-                        "begin with a letter, a digit or '_'")
-    return name
-
-
 def chosen_videos(data, split, names):
     """(names of the sequences, whether they are all of the split).  Raises UserError.
 
@@ -133,14 +123,14 @@ def chosen_videos(data, split, names):
                             f"{data.images} has: {', '.join(data.sequences())}")
         listed = names
     else:
-        listed = davis2017.listed_sequences(data.root, split)
+        listed = davis.listed_sequences(data.root, split)
         if not listed:
             raise UserError(f"list {split} of {data.root} names no sequence")
     other = [name for name in names if name not in listed]
     if other:
         raise UserError(f"{', '.join(other)}: not in the list {split} of {data.root}, which has "
                         f"{', '.join(listed)}")
-    chosen = [checked_sequence(name) for name in dict.fromkeys(names or listed)]
+    chosen = [davis.checked_sequence(name) for name in dict.fromkeys(names or listed)]
     return chosen, split is not None and set(chosen) == set(listed)
 
 

@@ -31,9 +31,7 @@ class Recipe:
     def __post_init__(self):
         scenes.check(self.size, self.objects)
         for name, what in (self.names, "sequence"), (self.listing, "list"):
-            if any(c.isspace() for c in files.checked_name(name, what)):
-                raise UserError(f"{what} name {name!r} must be without spaces: lists have one "
-                                "name a line")
+            davis.checked_sequence(name, what)
         if self.seed < 0:
             raise UserError(f"seed must be 0 or more, not {self.seed}")
         if not 1 <= self.frames <= MOST_FRAMES:
@@ -70,8 +68,8 @@ def claim(root, recipe):
 def paths_of(root, recipe, index):
     """[(image, annotation)] of the frames of a sequence, as they are to be."""
     name = recipe.sequence(index)
-    return [(Path(root) / f"JPEGImages/480p/{name}/{number:05d}.jpg",
-             Path(root) / f"Annotations/480p/{name}/{number:05d}.png")
+    return [(Path(root) / davis.IMAGES / name / f"{number:05d}.jpg",
+             Path(root) / davis.ANNOTATIONS / name / f"{number:05d}.png")
             for number in range(recipe.frames)]
 
 
@@ -88,6 +86,6 @@ def write_sequence(root, recipe, index):
 
 def write_list(root, recipe, sequences):
     """Writes the list of the first `sequences` sequences; its path."""
-    path = Path(root) / f"ImageSets/2017/{recipe.listing}.txt"
+    path = davis.list_path(root, recipe.listing)
     files.write_text(path, "".join(f"{recipe.sequence(k)}\n" for k in range(sequences)))
     return path

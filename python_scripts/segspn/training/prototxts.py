@@ -96,7 +96,7 @@ def refinement_parameters(net, sources, exclude=(), coarse=(), video=None, batch
         "sources": tuple(from_scripts(Path(source).expanduser()) for source in sources),
         "exclude": tuple(exclude),
         "coarse": tuple(from_scripts(Path(path).expanduser()) for path in coarse),
-        "video": files.checked_name(video, "video") if video else "",
+        "video": davis.checked_sequence(video) if video else "",
         "size": CROP, "batch": net.batch if batch is None else batch, "seed": 0}
     refinement_crops.RefinementCrops(repr(parameters))
     return parameters
