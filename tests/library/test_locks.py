@@ -24,10 +24,10 @@ with locks.try_lock(Path(sys.argv[1])) as descriptor:
 GIVER = """
 import subprocess, sys
 from pathlib import Path
-from segspn import locks
+from segspn import locks, signals
 with locks.try_lock(Path(sys.argv[1])) as descriptor:
     child = subprocess.Popen(["sleep", "600"], pass_fds=[descriptor], stdout=subprocess.DEVNULL,
-                             preexec_fn=locks.end_with_parent(int(sys.argv[2])))
+                             preexec_fn=signals.end_with_parent(int(sys.argv[2])))
     print(child.pid, flush=True)
     child.wait()
 """
