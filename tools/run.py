@@ -20,6 +20,8 @@ import re
 from contextlib import nullcontext
 from pathlib import Path
 
+import psutil
+
 from ResNetF import nets
 from ResNetF.write_prototxts import TRAIN_LISTS, default_backbone, parse_size
 from segspn import cli, files
@@ -172,7 +174,7 @@ def run_name(args, names, whole):
 
 def machine_memory():
     """MB of memory."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e6
+    return psutil.virtual_memory().total / 1e6
 
 
 def shares(args, run, known):

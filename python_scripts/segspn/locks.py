@@ -37,7 +37,7 @@ def try_lock(path):
 
 @contextmanager
 def alone(path, refusal):
-    """While it is entered, this process has a lock.  Raises UserError(refusal) if another has it."""
+    """While it is entered, this process has a lock.  Raises UserError(refusal) if another has."""
     with try_lock(path) as descriptor:
         if descriptor is None:
             raise UserError(refusal)
