@@ -103,7 +103,7 @@ def test_annotations_of_255_are_an_object_only_where_there_is_no_other(results, 
         assert curve["J"] == [1] * 4 + [expected] * 4
 
 
-def test_void_is_ground_and_sparse_truth_is_enough(results, tmp_path):
+def test_void_is_background_and_sparse_truth_is_enough(results, tmp_path):
     for number in (0, 3, 7):
         truth = scenes.frame(3, 0, number, size=SIZE, objects=OBJECTS)[1]
         labels = np.roll(truth, number, axis=1)
