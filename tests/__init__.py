@@ -1,0 +1,1 @@
+import segspn  # noqa: F401 - before Caffe, which is quiet then

@@ -13,6 +13,7 @@ Example:
 from pathlib import Path
 
 import numpy as np
+from tabulate import tabulate
 from tqdm import tqdm
 
 from segspn import cli, files
@@ -21,6 +22,8 @@ from segspn.errors import UserError, script
 from segspn.evaluation import metrics
 
 HALF = 127  # of 255: a greater score is more than one half
+HEADER = ("object", "frames", "J coarse", "J refined", "", "F coarse", "F refined", "")
+FORMATS = ("", "", ".1f", ".1f", "+.1f", ".1f", ".1f", "+.1f")
 
 
 def parse_arguments():
@@ -65,10 +68,10 @@ def figures(args, annotations, sequence):
     return {k: np.array(rows) for k, rows in values.items()}
 
 
-def line(name, frames, row):
-    cells = [f"{100 * row[0]:.1f}", f"{100 * row[2]:.1f}", f"{100 * (row[2] - row[0]):+.1f}",
-             f"{100 * row[1]:.1f}", f"{100 * row[3]:.1f}", f"{100 * (row[3] - row[1]):+.1f}"]
-    return f"| {name} | {frames} | {' | '.join(cells)} |"
+def row(name, frames, means):
+    """The cells of a line; means: J and F of coarse, J and F of refined."""
+    j, f, refined_j, refined_f = 100 * means
+    return [name, frames, j, refined_j, refined_j - j, f, refined_f, refined_f - f]
 
 
 @script
@@ -80,11 +83,9 @@ def main():
     for sequence in map(davis.checked_sequence, args.sequences):
         for k, rows in sorted(figures(args, annotations, sequence).items()):
             means.append(rows.mean(0))
-            lines.append(line(f"{sequence} {k}", len(rows), means[-1]))
-    print("| object | frames | J coarse | J refined | | F coarse | F refined | |")
-    print("|---|---:|---:|---:|---:|---:|---:|---:|")
-    print("\n".join(lines))
-    print(line("mean", "", np.mean(means, 0)))
+            lines.append(row(f"{sequence} {k}", len(rows), means[-1]))
+    lines.append(row("mean", None, np.mean(means, 0)))
+    print(tabulate(lines, HEADER, "pipe", floatfmt=FORMATS, disable_numparse=[0]))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ import re
 import shlex
 from pathlib import Path
 
-from evaluate import table
+from tabulate import tabulate
 
 from segspn import cli, files
 from segspn.data import davis_check, davis_get, download
@@ -93,7 +93,9 @@ def check(args):
                         f"{command('get', args.root)}")
     report = davis_check.check(args.root, args.splits, args.full)
     if report.sequences:
-        print(table(*report.table()), end="\n\n")
+        header, rows = report.table()
+        print(tabulate(rows, header, "pipe", disable_numparse=True,
+                       colalign=("left", *["right"] * (len(header) - 1))), end="\n\n")
     for note in report.notes:
         print(f"note: {note}")
     for fault in report.faults:

@@ -12,6 +12,8 @@ Example:
 
 from pathlib import Path
 
+from tabulate import tabulate
+
 from segspn import cli
 from segspn.data import davis
 from segspn.errors import script
@@ -30,22 +32,15 @@ def parse_arguments():
     parser.add_argument("--output", type=Path, help="folder for the tables (that of the results)")
     parser.add_argument("--void", action="store_true",
                         help="leave out pixels that are 255 in the annotation; "
-                             "the official evaluation has them as ground")
+                             "the official evaluation has them as background")
     parser.add_argument("--processes", type=int, help="how many to use (all cores)")
     return parser.parse_args()
 
 
 def table(header, rows):
-    """A Markdown table with aligned columns: rows of a name or figures, with 3 decimals."""
-    rows = [[cell if isinstance(cell, str) else f"{cell:.3f}" for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(header, *rows)]
-    is_name = [header[n] == "Sequence" for n in range(len(header))]
-    rule = [f"{'-' * (width + 1)}{'-' if name else ':'}" for width, name in zip(widths, is_name)]
-    lines = [" | ".join(cell.ljust(width) if name else cell.rjust(width)
-                        for cell, width, name in zip(row, widths, is_name))
-             for row in [header, *rows]]
-    lines = [f"| {line} |" for line in lines]
-    return "\n".join([lines[0], f"|{'|'.join(rule)}|", *lines[1:]])
+    """A Markdown table: a column of names, if it has one, comes first."""
+    return tabulate(rows, header, "pipe", floatfmt=".3f",
+                    disable_numparse=[n for n, head in enumerate(header) if head == "Sequence"])
 
 
 @script

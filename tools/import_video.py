@@ -3,8 +3,8 @@
 CLIP is a video (mp4, mov, avi, webm, gif, …) or a folder of images (jpg, png), which are
 taken in natural order.  The mask is a PNG of the first frame that is taken (frame A
 of --range A:B, else frame 0), with hard edges: indexed or grey with the
-objects' ids (0 is ground, 255 counts for nothing; grey with 0 and 255 alone
-has one object), or with one colour an object, black or transparent where there is ground.
+objects' ids (0 is background, 255 counts for nothing; grey with 0 and 255 alone
+has one object), or with one colour an object, black or transparent where there is background.
 It may be of the frame's size, or of another one of its aspect.
 
 Example:

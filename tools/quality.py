@@ -11,6 +11,7 @@ Example:
 """
 
 import numpy as np
+from tabulate import tabulate
 
 from ResNetF import nets
 from segspn import cli, files
@@ -55,14 +56,14 @@ def labelling(sequence):
 
 def table(sequences):
     """The ablation as a Markdown table, in per cent."""
-    lines = ["| stage | J | F | J&F |", "|---|---:|---:|---:|"]
+    rows = []
     for folder, name, _ in STAGES:
         figures = davis2017.summary(davis2017.evaluate(OUTPUT / folder, DATA, sequences))
         cells = [100 * figures[f"{which}-Mean"] for which in ("J", "F", "J&F")]
         if not np.isfinite(cells).all():
             raise UserError(f"the figures of {name} are not numbers: {cells}")
-        lines.append(f"| {name} | {' | '.join(f'{cell:.1f}' for cell in cells)} |")
-    return "\n".join([*lines, "", FOOT, ""])
+        rows.append([name, *cells])
+    return f"{tabulate(rows, ('stage', 'J', 'F', 'J&F'), 'pipe', floatfmt='.1f')}\n\n{FOOT}\n"
 
 
 @script

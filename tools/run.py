@@ -19,6 +19,8 @@ import os
 import re
 from pathlib import Path
 
+import psutil
+
 from ResNetF import nets
 from segspn import cli, files
 from segspn.caffenet import deploy, device, weights
@@ -170,7 +172,7 @@ def run_name(args, names, whole):
 
 def machine_memory():
     """MB of memory."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e6
+    return psutil.virtual_memory().total / 1e6
 
 
 def shares(args, run, known):

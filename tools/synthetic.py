@@ -1,7 +1,7 @@
 """Makes a data set in DAVIS layout of synthetic videos, with exact labels of every frame.
 
 Textured figures with thin parts (animals, hands, trees, bicycles, …) move over
-textured grounds and cross in front of each other.  What one seed gives is always
+textured backgrounds and cross in front of each other.  What one seed gives is always
 the same.  Run again, it makes what is missing; with more --sequences it adds to
 the set.
 

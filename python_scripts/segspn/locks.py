@@ -6,7 +6,6 @@ where the lock is the process's own).  Those of GPUs are between the processes o
 user that have one folder for temporary files.
 """
 
-import ctypes
 import fcntl
 import os
 import tempfile
@@ -17,19 +16,14 @@ from pathlib import Path
 from segspn.errors import UserError
 
 POLL = 0.3  # s
-PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
-
-
-def end_with_parent(number):
-    """For preexec_fn: a function that has its process get this signal when its parent dies."""
-    return lambda: ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
 
 
 @contextmanager
 def try_lock(path):
-    """The descriptor of a lock file, locked; None where another process has it."""
+    """The descriptor of a lock file, or a folder, locked; None where another process has it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
+    descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -39,6 +33,15 @@ def try_lock(path):
             yield descriptor
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def alone(path, refusal):
+    """While it is entered, this process has a lock.  Raises UserError(refusal) if another has."""
+    with try_lock(path) as descriptor:
+        if descriptor is None:
+            raise UserError(refusal)
+        yield
 
 
 @contextmanager

@@ -14,9 +14,9 @@ from tests.support.import_clips import SIZE, labels, write_mask
 RED, CYAN, WHITE = (255, 0, 0), (0, 255, 255), (255, 255, 255)
 
 
-def painted(*colours, ground=(0, 0, 0), size=SIZE):
+def painted(*colours, background=(0, 0, 0), size=SIZE):
     """uint8, H x W x 3 or 4: a square a colour from the left, each higher than the last."""
-    image = np.full((*size, len(ground)), ground, np.uint8)
+    image = np.full((*size, len(background)), background, np.uint8)
     for index, colour in enumerate(colours):
         top = size[0] - 30 - 5 * index
         image[top:top + 12, 16 * index:16 * index + 12] = colour
@@ -25,7 +25,7 @@ def painted(*colours, ground=(0, 0, 0), size=SIZE):
 
 def squares(*ids):
     """The ids of painted() with these for its colours."""
-    return painted(*([k] for k in ids), ground=[0])[..., 0]
+    return painted(*([k] for k in ids), background=[0])[..., 0]
 
 
 def saved(folder, pixels, name="mask.png", **options):
@@ -74,18 +74,18 @@ def test_other_colours_are_numbered_as_they_appear(tmp_path):
     assert mask.colours == ((RED, 1), (palette, 2), (CYAN, 3))
 
 
-def test_transparent_is_ground(tmp_path):
-    pixels = painted((*RED, 255), (*CYAN, 90), (*CYAN, 0), ground=(*WHITE, 0))
+def test_transparent_is_background(tmp_path):
+    pixels = painted((*RED, 255), (*CYAN, 90), (*CYAN, 0), background=(*WHITE, 0))
     mask = first_mask.read_mask(saved(tmp_path, pixels))
     np.testing.assert_array_equal(mask.ids, squares(2, 1, 0))
-    grey = painted((255, 255), ground=(255, 0))
+    grey = painted((255, 255), background=(255, 0))
     np.testing.assert_array_equal(first_mask.read_mask(saved(tmp_path, grey)).ids, squares(1))
-    key = saved(tmp_path, painted(RED, ground=WHITE), transparency=WHITE)
+    key = saved(tmp_path, painted(RED, background=WHITE), transparency=WHITE)
     assert Image.open(key).mode == "RGB"
     np.testing.assert_array_equal(first_mask.read_mask(key).ids, squares(1))
 
 
-def test_an_indexed_mask_whose_ground_is_not_black_is_noted(tmp_path):
+def test_an_indexed_mask_whose_background_is_not_black_is_noted(tmp_path):
     image = Image.fromarray(squares(1))
     image.putpalette([*RED, 0, 0, 0])
     image.save(tmp_path / "mask.png")
@@ -93,8 +93,8 @@ def test_an_indexed_mask_whose_ground_is_not_black_is_noted(tmp_path):
     assert "index 0" in note and "#ff0000" in note
 
 
-@pytest.mark.parametrize("pixels", [squares(0), painted(), painted(ground=(*RED, 0)),
-                                    painted((0, 0, 0, 255), ground=(*RED, 0))])
+@pytest.mark.parametrize("pixels", [squares(0), painted(), painted(background=(*RED, 0)),
+                                    painted((0, 0, 0, 255), background=(*RED, 0))])
 def test_empty_masks_are_refused(tmp_path, pixels):
     assert refused(saved(tmp_path, pixels), "has no object")
 

@@ -103,7 +103,7 @@ def test_empty_results_count_where_there_is_an_object():
     assert figures["J-Mean"] == pytest.approx(1 / 3) and figures["F-Recall"] == pytest.approx(1 / 3)
 
 
-def test_void_is_ground_unless_it_is_left_out():
+def test_void_is_background_unless_it_is_left_out():
     truth = square()
     truth[5:11, 11:17] = 255
     result = square()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from segspn import locks
@@ -24,10 +25,10 @@ with locks.try_lock(Path(sys.argv[1])) as descriptor:
 GIVER = """
 import subprocess, sys
 from pathlib import Path
-from segspn import locks
+from segspn import locks, signals
 with locks.try_lock(Path(sys.argv[1])) as descriptor:
     child = subprocess.Popen(["sleep", "600"], pass_fds=[descriptor], stdout=subprocess.DEVNULL,
-                             preexec_fn=locks.end_with_parent(int(sys.argv[2])))
+                             preexec_fn=signals.end_with_parent(int(sys.argv[2])))
     print(child.pid, flush=True)
     child.wait()
 """
@@ -75,9 +76,8 @@ def test_an_exception_frees_a_lock(tmp_path):
 def is_alive(pid):
     """Whether there is such a process that is not a zombie."""
     try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+        return psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
 
 

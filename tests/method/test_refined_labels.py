@@ -177,7 +177,7 @@ def test_replaced_frames_are_inferred_again(tmp_path, data_set, monkeypatch):
     cli.add_inference(parser)
     made = []
 
-    def process(foreground, frame, paths):
+    def process(net, frame, paths):
         made.append(paths[0].stem)
         files.write_image(paths[0], frame)
 

@@ -103,7 +103,7 @@ def test_annotations_of_255_are_an_object_only_where_there_is_no_other(results, 
         assert curve["J"] == [1] * 4 + [expected] * 4
 
 
-def test_void_is_ground_and_sparse_truth_is_enough(results, tmp_path):
+def test_void_is_background_and_sparse_truth_is_enough(results, tmp_path):
     for number in (0, 3, 7):
         truth = scenes.frame(3, 0, number, size=SIZE, objects=OBJECTS)[1]
         labels = np.roll(truth, number, axis=1)
@@ -139,14 +139,17 @@ def test_pictures_of_many_objects_and_of_large_frames():
     assert (np.diff(ramp.astype(int).sum(1)) >= 0).all()  # brighter is more
 
 
-def test_json_in_the_page_cannot_end_its_element():
-    text = html_page.block("x", {"</script><!--": "&<>\u2028"})
-    inside = text.removeprefix('<script type="application/json" id="x">').removesuffix(
-        "</script>\n")
+def test_json_in_the_page_cannot_end_its_element(tmp_path):
+    path, hostile = tmp_path / "page.html", {"</script><!--": "&<>\u2028"}
+    html_page.write(path, "x", [], lambda known: hostile)
+    text = path.read_text()
+    inside = text.partition('<script type="application/json" id="facts">')[2].partition(
+        "</script>\n")[0]
     assert not set(inside) & set("<>&\u2028")
-    assert json.loads(inside) == {"</script><!--": "&<>\u2028"}
+    assert json.loads(inside) == {"title": "x", **hostile}
     with pytest.raises(ValueError):
-        html_page.block("x", [float("nan")])
+        html_page.write(path, "x", [], lambda known: {"x": float("nan")})
+    assert path.read_text() == text
 
 
 def test_timings_of_json_and_of_a_table(tmp_path):

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from segspn import files
+from segspn import files, signals
 from segspn.errors import UserError
 from segspn.runs import settings, steps, workflow
 from tests.support.workflows import wait_until
@@ -130,16 +130,16 @@ def fake(tmp_path):
         process.wait()
 
 
-@pytest.mark.parametrize("number", workflow.Stopping.SIGNALS)
+@pytest.mark.parametrize("number", signals.END)
 def test_a_signal_asks_snakemake_to_end(fake, number):
     with workflow.Stopping(repeats=True) as stopping:
         process = fake.start(stopping)
         assert os.getpgid(process.pid) == process.pid
         wait_until(lambda: "ready" in fake.lines(), "the start")
         stopping.insist()
-        assert process.poll() is None and not stopping.asked
+        assert process.poll() is None and not stopping.came
         os.kill(os.getpid(), number)
-        assert stopping.asked and process.wait(60) == 1
+        assert stopping.came and process.wait(60) == 1
         stopping.insist()  # nothing is left to ask
     assert fake.lines() == ["ready", "SIGINT"]
 
@@ -187,12 +187,3 @@ def test_snakemake_hears_ctrl_c_though_a_shell_had_it_ignored(fake):
     finally:
         signal.signal(signal.SIGINT, earlier)
     assert fake.lines() == ["ready"]
-
-
-def test_handlers_are_those_of_before_in_the_end():
-    before = [signal.getsignal(number) for number in workflow.Stopping.SIGNALS]
-    with workflow.Stopping(repeats=True):
-        assert [signal.getsignal(number) for number in workflow.Stopping.SIGNALS] != before
-    assert [signal.getsignal(number) for number in workflow.Stopping.SIGNALS] == before
-
-

@@ -12,8 +12,8 @@ def draw_frame(index, size=(96, 128)):
     """A textured frame with two objects that move, and its exact annotation."""
     height, width = size
     rng = np.random.default_rng(5)
-    ground = cv2.GaussianBlur(rng.integers(0, 255, (height, width, 3), np.uint8), (0, 0), 3)
-    frame = cv2.addWeighted(ground, 0.6, np.full_like(ground, 60), 0.4, 0)
+    background = cv2.GaussianBlur(rng.integers(0, 255, (height, width, 3), np.uint8), (0, 0), 3)
+    frame = cv2.addWeighted(background, 0.6, np.full_like(background, 60), 0.4, 0)
     labels = np.zeros(size, np.uint8)
     cv2.circle(labels, (width // 4 + 2 * index, height // 2), height // 5, 1, -1)
     cv2.rectangle(labels, (width * 5 // 8, height // 4 + index),

@@ -89,7 +89,7 @@ def test_hole_shows_what_is_behind():
 
 def test_labels_end_where_the_image_of_a_contrasty_object_does():
     scene = scenes.Scene(0, 0, SIZE, 2)
-    scene._ground[:] = 20
+    scene._background[:] = 20
     scene.passers = []
     for actor in scene.actors:
         actor.skins[0][:] = actor.skins[1][:] = 250
@@ -120,21 +120,21 @@ def test_front_object_hides_the_one_behind():
     assert (labels[others] == scene.identities[1]).all()
 
 
-def test_objects_ground_and_light_move():
+def test_objects_background_and_light_move():
     moved = 0
     for index in range(4):
         (before, first), (after, last) = (scenes.frame(8, index, k, SIZE) for k in (0, 6))
         moved += all(((first == k) != (last == k)).sum() > 0.1 * (first == k).sum()
                      for k in (1, 2))
-        ground = (first == 0) & (last == 0)
-        change = np.abs(before[ground].astype(int) - after[ground])
+        background = (first == 0) & (last == 0)
+        change = np.abs(before[background].astype(int) - after[background])
         assert change.mean() > 1
         near = scenes.frame(8, index, 1, SIZE)[1]
         assert (near != first).mean() < 0.15  # a frame later, it is still the same scene
     assert moved >= 3
 
 
-def test_grounds_have_edges_that_are_no_borders():
+def test_backgrounds_have_edges_that_are_no_borders():
     inner = []
     for index in range(4):
         image, labels = scenes.frame(9, index, 0, (120, 213))

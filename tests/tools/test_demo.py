@@ -90,10 +90,11 @@ def evaluated(monkeypatch):
 
 def test_table_of_stages(evaluated):
     lines = quality.table(["quality-0000"]).splitlines()
-    assert lines[:4] == ["| stage | J | F | J&F |", "|---|---:|---:|---:|",
-                         "| coarse score maps | 50.0 | 60.0 | 55.0 |",
-                         "| + foreground mask | 51.0 | 61.0 | 56.0 |"]
-    assert lines[6] == "| + recovery | 54.0 | 64.0 | 59.0 |" and lines[7] == ""
+    assert lines[:4] == ["| stage                 |    J |    F |   J&F |",
+                         "|:----------------------|-----:|-----:|------:|",
+                         "| coarse score maps     | 50.0 | 60.0 |  55.0 |",
+                         "| + foreground mask     | 51.0 | 61.0 |  56.0 |"]
+    assert lines[6] == "| + recovery            | 54.0 | 64.0 |  59.0 |" and lines[7] == ""
     foot, = lines[8:]
     assert "same generator" in foot and "dilated" in foot
     assert evaluated == [["quality-0000"]] * len(quality.STAGES)

@@ -54,7 +54,7 @@ def test_objects_do_not_overlap(drawing):
     ((345, 398), 1), ((135, 240), 2), ((100, 320), 2), ((160, 312), 2),
     ((255, 86), 0), ((284, 388), 0), ((190, 280), 0), ((435, 303), 0), ((640, 260), 0)])
 def test_landmarks(labels, pixel, label):
-    """Belly, fists, ears, toes; the three rocks; the ground between them, and other rocks."""
+    """Belly, fists, ears, toes; the three rocks; the background between them, and other rocks."""
     assert labels[pixel[1], pixel[0]] == label
 
 

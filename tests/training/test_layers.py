@@ -11,6 +11,7 @@ from pathlib import Path
 import caffe
 import cv2
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
@@ -322,8 +323,8 @@ def wait_until(condition, seconds=20):
 def is_gone(pid):
     """Whether a process has ended (a zombie has, too)."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
-    except (FileNotFoundError, ProcessLookupError):
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return True
 
 
@@ -332,8 +333,8 @@ def test_prefetched_samples_in_any_order(data_set):
     for asked, prepared in ((0, 1), (1, 2), (7, 8), (3, 3), (3, 9)):
         assert_same([array.squeeze() for array in ahead.get(5, asked)], source.sample(5, asked))
         ahead.request(5, prepared)
-    maps = Path(f"/proc/{ahead._process.pid}/maps").read_text()
-    assert "cv2" in maps and "_caffe.so" not in maps  # it needs no Caffe
+    loaded = {Path(part.path).name for part in psutil.Process(ahead._process.pid).memory_maps()}
+    assert "cv2.abi3.so" in loaded and "_caffe.so" not in loaded  # it needs no Caffe
     ahead.close()
 
 
@@ -401,10 +402,30 @@ def test_layers_and_samples_have_the_same_kinds():
 def test_a_sample_that_nobody_waits_for_leaves_no_trace(data_set, capfd):
     ahead, _ = prefetcher(data_set)
     ahead.get(0, 0)
-    ahead._process.stdout.close()  # as when the run ends while a sample is made
     ahead.request(0, 1)
-    assert ahead._process.wait(60) == 0
+    ahead._connection.close()  # as when the run ends while a sample is made
+    ahead._process.join(60)
+    assert ahead._process.exitcode == 0
     assert capfd.readouterr().err == ""
+
+
+def test_ctrl_c_and_the_end_of_its_group_are_not_for_prefetch(data_set):
+    """Also while it starts."""
+    text = repr(parameters("FirstFrameObject", data_set))
+    code = ("import os, signal\nfrom segspn.signals import EndSignals\n"
+            "from segspn.training.prefetch import Prefetcher\n"
+            f"ahead = Prefetcher('FirstFrameObject', {text!r}, {[(3, *SIZE), SIZE, SIZE]!r})\n"
+            "with EndSignals() as ends:\n"
+            "    ahead.request(0, 0)\n"
+            "    os.killpg(0, signal.SIGINT)\n"
+            "    ahead.get(0, 0)\n"
+            "    for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:\n"
+            "        os.killpg(0, number)\n"
+            "    ahead.get(0, 1)\n"
+            "ahead.close()\nprint(len(ends.came))\n")
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
+                            start_new_session=True)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "3\n", "")
 
 
 def test_generic_samples_of_other_images_have_another_fingerprint(data_set):

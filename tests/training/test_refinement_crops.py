@@ -18,10 +18,10 @@ from tests.support.command_lines import module_of
 
 next_command = module_of(files.PYTHON_SCRIPTS / "solve.py").next_command
 SIZE = (96, 128)
-OBJECT, GROUND, OTHER = 220, 40, 130  # grey values of a frame: of object 3, ground, all else
+OBJECT, BACKGROUND, OTHER = 220, 40, 130  # grey values: of object 3, …, all else
 
 
-def draw(index, void=False, values=(GROUND, OBJECT)):
+def draw(index, void=False, values=(BACKGROUND, OBJECT)):
     """A frame whose grey values say what the label is: a blob with thin parts is object 3."""
     labels = np.zeros(SIZE, np.uint8)
     cv2.circle(labels, (40 + 4 * index, 50), 20, 3, -1)
@@ -43,7 +43,7 @@ def write_sequence(root, name, frames=4, **kind):
 
 @pytest.fixture
 def blobs(tmp_path):
-    """A data set of one sequence, bright objects on dark ground."""
+    """A data set of one sequence, bright objects on dark background."""
     write_sequence(tmp_path / "blobs", "bright")
     return tmp_path / "blobs"
 
@@ -144,16 +144,16 @@ def test_void_stays_void(tmp_path):
         areas = [label == value for value in (0, davis.VOID, 1)]
         if min(map(np.count_nonzero, areas)) > 200:
             compared += 1
-            ground, void, inside = (grey[area].mean() for area in areas)
-            assert ground + 10 < void < inside - 10
+            background, void, inside = (grey[area].mean() for area in areas)
+            assert background + 10 < void < inside - 10
     assert values == {0, 1, 255} and compared > 5
 
 
-def test_other_objects_are_ground(tmp_path):
+def test_other_objects_are_background(tmp_path):
     """Of two objects that fill the frame, about half of the crops have each as theirs."""
     root, labels = tmp_path / "two", np.full(SIZE, 1, np.uint8)
     labels[:, 64:] = 2
-    frame = cv2.merge([np.where(labels == 1, OBJECT, GROUND).astype(np.uint8)] * 3)
+    frame = cv2.merge([np.where(labels == 1, OBJECT, BACKGROUND).astype(np.uint8)] * 3)
     files.write_image(root / "JPEGImages/480p/two/00000.jpg", frame)
     davis.write_labels(root / "Annotations/480p/two/00000.png", labels)
     signs = [np.sign(correlation(grey, label))
@@ -177,15 +177,15 @@ def test_folder_and_list_give_the_same_samples(blobs):
 
 
 def test_sources_are_drawn_from_equally_often(blobs, tmp_path):
-    """One has four frames and one has one, with dark objects on bright ground."""
-    write_sequence(tmp_path / "dark", "dark", frames=1, values=(OBJECT, GROUND))
+    """One has four frames and one has one, with dark objects on bright background."""
+    write_sequence(tmp_path / "dark", "dark", frames=1, values=(OBJECT, BACKGROUND))
     source = crops.RefinementCrops(param_str(blobs, tmp_path / "dark"))
     signs = [np.sign(correlation(grey, label)) for grey, _, label in crops_of(source, 15)]
     assert 18 <= signs.count(1) <= 42 and 18 <= signs.count(-1) <= 42
 
 
 def test_excluded_sequences_are_left_out(blobs):
-    write_sequence(blobs, "dark", values=(OBJECT, GROUND))
+    write_sequence(blobs, "dark", values=(OBJECT, BACKGROUND))
     source = crops.RefinementCrops(param_str(blobs, exclude=("bright", "nosuch")))
     assert [[pair[0].parent.name for pair in pairs] for pairs in source.sources] == [["dark"] * 4]
     assert all(correlation(grey, label) < 0 for grey, _, label in crops_of(source, 3)

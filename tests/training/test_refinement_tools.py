@@ -53,7 +53,8 @@ def maps(tmp_path):
 def table(result):
     """{name: cells} of the printed table."""
     assert result.returncode == 0, result.stderr
-    lines = [line.strip("| ").split(" | ") for line in result.stdout.splitlines()]
+    lines = [[cell.strip() for cell in line.strip("|").split("|")]
+             for line in result.stdout.splitlines()]
     return {name: cells for name, *cells in lines[2:]}
 
 

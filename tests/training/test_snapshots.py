@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from segspn.signals import EndSignals
 from segspn.training import snapshots, solving
 from segspn.training.log import TrainingLog
 from tests.support.frames import names_in
@@ -52,7 +53,7 @@ def test_stopped_where_a_snapshot_is_it_is_not_written_again(trainings, monkeypa
     with pytest.raises(InterruptedError, match=r"at iteration 20; snapshot \S+_20\.caffemodel; "):
         trainings.solve_here(training)
     assert left(training) == snapshot_files([20], [20]) and "finished" not in record_of(training)
-    after(monkeypatch, solving.StopSignals, "__enter__", stop_here)  # before the first iteration
+    after(monkeypatch, EndSignals, "__enter__", stop_here)  # before the first iteration
     with pytest.raises(InterruptedError, match=r"at iteration 20; snapshot \S+_20\.caffemodel; "):
         trainings.solve_here(training, resume=True)
     assert saved == [20] and left(training) == snapshot_files([20], [20])

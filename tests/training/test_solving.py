@@ -6,9 +6,11 @@ import resource
 import shutil
 import signal
 import time
+from pathlib import Path
 
 import caffe
 import numpy as np
+import psutil
 import pytest
 from google.protobuf import text_format
 from PIL import Image
@@ -147,6 +149,9 @@ def test_run_that_is_stopped_and_killed_goes_on(trainings):
     whole, broken = (trainings.solver(name, max_iter=count) for name in ("whole", "broken"))
     process = trainings.start(broken)
     wait_for(broken.model(20), process)
+    loaded = {Path(part.path).name for child in psutil.Process(process.pid).children()
+              for part in child.memory_maps()}
+    assert "cv2.abi3.so" in loaded and "_caffe.so" not in loaded  # samples need no Caffe
     process.send_signal(signal.SIGTERM)
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 130 and "Traceback" not in errors

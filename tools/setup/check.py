@@ -4,11 +4,12 @@ Example:
     python -m tools.setup.check
 """
 
-import caffe
 import numpy as np
 
 from segspn.caffenet import device, prototxt
 from segspn.errors import UserError, script
+
+import caffe  # isort: skip - after segspn, by which it is quiet
 
 
 def small_net():

@@ -106,9 +106,7 @@ def get(order, say=print):
 def _alone(order):
     """Locks the folder of downloads, which goes in the end where nothing is left in it."""
     lock = order.folder / "lock"
-    with locks.try_lock(lock) as descriptor:
-        if descriptor is None:
-            raise UserError(f"{order.root} is being made by another process; wait for its end")
+    with locks.alone(lock, f"{order.root} is being made by another process; wait for its end"):
         try:
             yield
         finally:

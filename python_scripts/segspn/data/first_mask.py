@@ -12,7 +12,7 @@ from segspn import files
 from segspn.data import davis
 from segspn.errors import UserError
 
-MOST_IDS = 254  # 0 is ground, 255 void
+MOST_IDS = 254  # 0 is background, 255 void
 MANY_OBJECTS = 10  # each has a net of its own to be trained
 FEW_PIXELS = 16
 MANY_THIN = 10  # values without a 3 x 3 block, as soft edges have them
@@ -33,7 +33,7 @@ def read_mask(path):
     """The Mask of a PNG: ids, if indexed or grey; else a colour an object.
 
     Indexed and grey ones are read as annotations (davis.read_annotation).  Of coloured
-    ones, black and transparent are ground; colours of the DAVIS palette have its ids;
+    ones, black and transparent are background; colours of the DAVIS palette have its ids;
     where there are others, ids are 1, 2, … as colours appear, row by row.
     Raises UserError for another kind of file, soft edges, and a mask without objects.
     """
@@ -45,8 +45,8 @@ def read_mask(path):
         mask = Mask(path, davis.read_annotation(path), notes=_palette_notes(image))
         _check_edges(mask.ids, path)
     if not davis.objects_of(mask.ids):
-        raise UserError(f"mask {path} has no object: all of it is ground (0, black, transparent) "
-                        "or void (255)")
+        raise UserError(f"mask {path} has no object: all of it is background (0, black, "
+                        "transparent) or void (255)")
     return mask
 
 
@@ -71,7 +71,7 @@ def _palette_notes(image):
     first = image.mode == "P" and image.getpalette("RGB")[:3]
     if not first or first == [0, 0, 0]:
         return ()
-    return (f"index 0 of the mask, which is ground, has the colour {hexadecimal(first)}, not "
+    return (f"index 0 of the mask, which is background, has the colour {hexadecimal(first)}, not "
             "black: see the preview",)
 
 

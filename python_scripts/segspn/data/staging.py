@@ -1,11 +1,11 @@
 """Folders and files that take their places together: all of them are new, or none is."""
 
-import fcntl
 import os
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 
-from segspn.errors import UserError
+from segspn import locks
 
 
 class Staging:
@@ -26,17 +26,13 @@ class Staging:
         self._new = [stage / "new" for stage in self._stages]
         self._old = [stage / "old" for stage in self._stages]
         self._moving = self._stages[-1] / "moving"  # there while places are changed
-        self._lock = None
+        self._lock = ExitStack()
 
     def __enter__(self):
         self._stages[-1].mkdir(parents=True, exist_ok=True)
-        self._lock = os.open(self._stages[-1], os.O_RDONLY)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self._lock)
-            raise UserError(f"{self._paths[-1]} is being written by another run; "
-                            "wait for its end, or stop it") from error
+        self._lock.enter_context(locks.alone(
+            self._stages[-1], f"{self._paths[-1]} is being written by another run; "
+            "wait for its end, or stop it"))
         try:
             for stage in self._stages:
                 stage.mkdir(parents=True, exist_ok=True)
@@ -59,7 +55,7 @@ class Staging:
         self._restore()
         for stage in self._stages:
             remove(stage)
-        os.close(self._lock)
+        self._lock.close()
 
     def _move(self):
         self._moving.touch()

@@ -5,7 +5,7 @@ Object Segmentation" (arXiv 1704.00675), and of its davis2017-evaluation:
 
 - The objects of a sequence are 1 to the greatest id of its first annotation;
   what appears later, with a greater id, is not evaluated.
-- 255 is void, no object; its pixels are ground, unless they are left out.
+- 255 is void, no object; its pixels are background, unless they are left out.
 - The first frame of a sequence, which is given, and its last are left out.
 - An object has J and F (segspn.evaluation.metrics) in every other frame, 1 where neither
   the annotation nor the result has it.  Mean, recall and decay are over its frames.

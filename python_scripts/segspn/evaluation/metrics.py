@@ -43,7 +43,7 @@ def boundary_f(annotation, result, void=None, tolerance=TOLERANCE):
 
     A boundary pixel is matched if the other mask has one within a Euclidean
     distance of `tolerance` times the diagonal, rounded up to whole pixels, or of
-    `tolerance` pixels where that is 1 or more.  Void pixels are ground in both
+    `tolerance` pixels where that is 1 or more.  Void pixels are background in both
     masks.  Two empty boundaries have F 1.0, one alone has 0.0.  Raises UserError
     where sizes differ, ValueError for what is not a mask and for a bad tolerance.
     """

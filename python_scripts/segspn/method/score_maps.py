@@ -45,8 +45,12 @@ def load_net(weights_path, folder, scale=1.0, size=None):
     return net
 
 
-class Foreground:
-    """Foreground of a frame by a net; all results are at the frame's own size."""
+class SegmentationNet:
+    """A trained ResNetF over frames: all objects, or one, against the background.
+
+    net: a deploy net.  output: of its blobs, the one of two scores.  All results are
+    at the frame's own size.
+    """
 
     def __init__(self, net, output):
         self._net, self._output = net, output
@@ -64,17 +68,17 @@ class Foreground:
         return cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR)
 
     def mask(self, frame):
-        """bool H x W: where the foreground's score is the greater one."""
-        background, foreground = self._planes(frame)
-        return self._restore(foreground - background, frame) > 0
+        """bool H x W: where the score of what the net was trained for is above the background's."""
+        background, wanted = self._planes(frame)
+        return self._restore(wanted - background, frame) > 0
 
     def probability(self, frame):
-        """float32 H x W in [0, 1]: the foreground's probability."""
+        """float32 H x W in [0, 1]: the probability of what the net was trained for."""
         return self._restore(self._planes(frame)[1], frame)
 
 
 def over_frames(frames, outputs, record, weights_path, folder, process, args):
-    """Runs process(foreground, frame, paths) over the frames that are not done.
+    """Runs process(SegmentationNet, frame, paths) over the frames that are not done.
 
     `outputs(frame_path)` gives the paths that a frame leaves, and `record` is the file
     that notes what they are made from (segspn.done).  args: of cli.add_inference; with
@@ -88,21 +92,21 @@ def over_frames(frames, outputs, record, weights_path, folder, process, args):
         return 0
     device.use(args.gpu)
     net = load_net(weights_path, folder, args.scale, args.size)
-    foreground = Foreground(net, "prob" if "prob" in net.blobs else "score_ori")
+    net = SegmentationNet(net, "prob" if "prob" in net.blobs else "score_ori")
     for path, paths in tqdm(todo, unit="frame", dynamic_ncols=True, desc=todo[0][1][0].parent.name):
         with record.making(paths, [path]):
-            process(foreground, files.read_image(path), paths)
+            process(net, files.read_image(path), paths)
     return len(todo)
 
 
-def write_mask(foreground, frame, paths):
+def write_mask(net, frame, paths):
     """<frame>.png: 255 in the foreground, 0 elsewhere."""
-    files.write_image(paths[0], foreground.mask(frame).astype(np.uint8) * 255)
+    files.write_image(paths[0], net.mask(frame).astype(np.uint8) * 255)
 
 
-def write_score_map(foreground, frame, paths):
+def write_score_map(net, frame, paths):
     """<frame>_<k>.png, the probability times 255, and <frame>_<k>.jpg, its argmax times 255."""
-    probability = foreground.probability(frame)
+    probability = net.probability(frame)
     mask = (probability > 0.5).astype(np.uint8) * 255
     files.write_image(paths[1], mask)
     files.write_image(paths[0], np.rint(probability * 255).astype(np.uint8))

@@ -26,7 +26,7 @@ class Sources:
     labels       <frame>.png, indexed or grey, object ids
     annotations  <frame>.png, ground truth; those of `data` where None.  J and F are
                  those of segspn.evaluation.davis2017: objects are 1 to the greatest id of
-                 the first annotation, and void is ground
+                 the first annotation, and void is background
     scores       <frame>_<k>.png, 8-bit grey; refined: as much
     foreground   <frame>.png, 0 outside the foreground
     models       *_log.csv of the trainings

@@ -1,19 +1,10 @@
 """The overview of a run: a page with a contact sheet, figures and a report of each video."""
 
 import csv
-import html
 
 from segspn import files
-from segspn.report.html_page import PAGE
+from segspn.report.html_page import PAGES, joined
 from segspn.runs import settings, steps
-
-MORE_STYLE = """
-table { border-collapse: collapse; width: 100%; }
-th, td { padding: 8px; border-bottom: 1px solid var(--line); text-align: left; }
-a { color: var(--accent); }
-th.figure, td.figure { text-align: right; font-variant-numeric: tabular-nums; }
-td img { display: block; width: 100%; max-width: 760px; border-radius: 6px; }
-"""
 
 
 def figures(run):
@@ -39,49 +30,20 @@ def hours(run, sequence=None):
     return sum(settings.state(run, steps.job_path(*job)).get("seconds", 0) for job in jobs) / 3600
 
 
-def cell(text):
-    return f'<td class="figure">{html.escape(text)}</td>'
-
-
-def per_cent(values):
-    """Cells of J, F and their mean; empty ones where there are no values."""
-    if values is None:
-        return cell("") * 3
-    j, f = values
-    return "".join(cell(f"{100 * value:.1f}") for value in (j, f, (j + f) / 2))
-
-
-def video_row(run, sequence, values):
-    """The row of a video; its picture leads to its report."""
-    name = html.escape(sequence)
-    link = f'href="report/{name}/report.html"'
-    return (f'<tr><td><a {link}><img loading="lazy" alt="contact sheet of {name}" '
-            f'src="overlay/{name}/contact_sheet.png"></a></td>'
-            f'<td><a {link}>{name}</a><p class="note"><a href="overlay/{name}/overlay.mp4">video'
-            f"</a></p></td>{cell(str(len(run.videos[sequence])))}"
-            f"{cell(str(len(steps.frames(run, sequence))))}{per_cent(values)}"
-            f"{cell(f'{hours(run, sequence):.2f}')}</tr>")
+def cells(objects, frames, values, spent):
+    """The figures of a row, as texts; J, F and their mean are in per cent, or empty."""
+    shown = [f"{100 * value:.1f}" for value in (*values, sum(values) / 2)] if values else [""] * 3
+    return [objects, frames, *shown, f"{spent:.2f}"]
 
 
 def page(run):
     """The page's HTML; its links and pictures are of the run's folder."""
     means, total = figures(run)
-    style = (PAGE / "report.css").read_text(encoding="utf-8") + MORE_STYLE
-    about = (f"{run.backbone}, {run.iterations} iterations a training, at {run.size}; "
-             f"{len(run.videos)} videos, {sum(map(len, run.videos.values()))} objects, "
-             f"{hours(run):.2f} hours of computing")
-    heads = ["<th></th><th>video</th>", *(f'<th class="figure">{head}</th>' for head in (
-        "objects", "frames", "J", "F", "J&amp;F", "hours"))]
-    rows = "\n".join(video_row(run, sequence, means.get(sequence)) for sequence in run.videos)
-    overall = f"<tr><td></td><td>all objects</td>{cell('')}{cell('')}{per_cent(total)}" \
-              f"{cell(f'{hours(run):.2f}')}</tr>" if total else ""
-    title = html.escape(f"Run {run.name}")
-    return (f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"<style>{style}</style></head><body><header><h1>{title}</h1>"
-            f'<p id="subtitle">{html.escape(about)}</p></header><main class="card"><table><thead>'
-            f"<tr>{''.join(heads)}</tr></thead>"
-            f"<tbody>\n{overall}\n{rows}\n</tbody></table></main></body></html>\n")
+    videos = {name: cells(len(objects), len(steps.frames(run, name)), means.get(name),
+                          hours(run, name)) for name, objects in run.videos.items()}
+    return PAGES.get_template("overview.html").render(
+        run=run, style=joined(["report.css"]), videos=videos, hours=f"{hours(run):.2f}",
+        total=total and cells("", "", total, hours(run)))
 
 
 def write(run):

@@ -20,7 +20,7 @@ LEVELS = 32  # of a score map
 TINT = 110  # opacity of an object's colour over the frame, of 255
 ERRORS = [("false positive", (255, 84, 44)), ("false negative", (52, 130, 255)),
           ("wrong object", (255, 205, 40)), ("void", (128, 128, 128))]
-SHADE = 200  # opacity of the ground in a foreground mask, of 255
+SHADE = 200  # opacity of the background in a foreground mask, of 255
 
 # In hue as davis.palette(), but bright enough for a dark page, and dark enough for a white one.
 COLOURS = [(229, 72, 60), (52, 164, 84), (196, 154, 20), (66, 124, 236), (178, 88, 208),
@@ -76,7 +76,7 @@ def outlined(ids):
 
 
 def labels_png(labels, size):
-    """Objects in their colours, with an outline; ground and void are clear."""
+    """Objects in their colours, with an outline; background and void are clear."""
     labels = nearest(np.where(labels == davis.VOID, 0, labels).astype(np.uint8), size)
     ids = [int(k) for k in np.unique(labels) if k]
     row_of = np.zeros(256, np.uint8)
@@ -92,7 +92,7 @@ def labels_png(labels, size):
 def errors_png(labels, truth, size):
     """Where labels differ from the ground truth, in the colours of ERRORS; the rest is clear.
 
-    Void is ground, as in the figures: an object there is a false positive.
+    Void is background, as in the figures: an object there is a false positive.
     """
     labels, is_void = np.where(labels == davis.VOID, 0, labels), truth == davis.VOID
     plane = np.select([is_void & (labels == 0), labels == truth, is_void | (truth == 0),
@@ -103,7 +103,7 @@ def errors_png(labels, truth, size):
 
 
 def foreground_png(foreground, size):
-    """A mask (bool) that darkens the ground, with a white outline."""
+    """A mask (bool) that darkens the background, with a white outline."""
     mask = nearest(foreground.astype(np.uint8), size)
     return indexed_png(np.where(outlined(mask) & (mask > 0), 2, mask).astype(np.uint8),
                        [(0, 0, 0, SHADE), (0, 0, 0, 0), (255, 255, 255, 255)])

@@ -18,7 +18,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from segspn import cli, files, locks
+from segspn import cli, files, locks, signals
 from segspn.errors import UserError, script
 from segspn.runs import settings, steps
 
@@ -33,12 +33,12 @@ class Ended(Exception):
 class Job:
     """A job of a run, in the folder of which it works."""
 
-    def __init__(self, step, whose, parent):
+    def __init__(self, step, whose, parent, ends):
         self.run = settings.Run.read(".")
         self.name, self.whose = step, whose
         self.step, self.path = steps.STEPS[step], steps.job_path(step, whose)
         self.commands = self.step.commands(self.run, *whose)
-        self._asked, self._parent = None, parent
+        self._parent, self._ends = parent, ends  # signals.EndSignals
 
     def _note(self, **changes):
         """Writes the job's state, with these changes."""
@@ -50,20 +50,15 @@ class Job:
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e6
         return {"seconds": self._earlier + time.time() - self._state["begin"], "peak_mb": peak}
 
-    def _request_end(self, number, frame):
-        self._asked = signal.Signals(number).name
-
     def _check_end(self):
         """Raises Ended where this job is to end."""
         if os.getppid() != self._parent:
-            self._asked = "the end of the workflow"
-        if self._asked:
-            raise Ended(f"ended by {self._asked}")
+            raise Ended("ended by the end of the workflow")
+        if self._ends.came:
+            raise Ended(f"ended by {signal.Signals(self._ends.came[0]).name}")
 
     def perform(self):
         """Runs the commands, and notes what they left.  Raises UserError or Ended."""
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._request_end)
         lock = Path("locks") / f"{self.path}.lock"
         # Held to the end: what another process of this job notes does not come between.
         with locks.first_free([lock], self._check_end) as (_, held):
@@ -122,7 +117,7 @@ class Job:
         process = subprocess.Popen(
             [sys.executable, *command], cwd=files.PYTHON_SCRIPTS, env=environment,
             stdin=subprocess.DEVNULL, pass_fds=held, start_new_session=True,
-            preexec_fn=locks.end_with_parent(signal.SIGTERM))
+            preexec_fn=signals.end_with_parent(signal.SIGTERM))
         while True:
             try:
                 status = process.wait(POLL)
@@ -164,12 +159,13 @@ def main():
                         help="process with which the job ends (the one that starts it)")
     args = parser.parse_args()
     whose = tuple(part for part in (args.sequence, args.object) if part is not None)
-    job = Job(args.step, whose, args.parent)
-    try:
-        job.perform()
-    except Ended as end:
-        print(end, file=sys.stderr)
-        sys.exit(143)
+    with signals.EndSignals() as ends:
+        job = Job(args.step, whose, args.parent, ends)
+        try:
+            job.perform()
+        except Ended as end:
+            print(end, file=sys.stderr)
+            sys.exit(143)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from segspn import files, locks
+from segspn import files, locks, signals
 from segspn.errors import UserError
 from segspn.runs import planning, settings, slurm, steps
 
@@ -29,56 +29,43 @@ def duration(seconds):
     return f"{seconds // 3600} h {seconds % 3600 // 60} min"
 
 
-class Stopping:
+class Stopping(signals.EndSignals):
     """While it is entered, a signal that asks for an end goes to Snakemake and its jobs.
 
     repeats  whether insist() asks again those that were started meanwhile
     """
 
-    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
     def __init__(self, repeats):
-        self.asked, self._repeats, self._process, self._earlier = False, repeats, None, {}
-
-    def __enter__(self):
-        for number in self.SIGNALS:
-            if signal.getsignal(number) != signal.SIG_IGN:
-                self._earlier[number] = signal.signal(number, self._stop)
-        return self
-
-    def __exit__(self, *error):
-        for number, handler in self._earlier.items():
-            signal.signal(number, handler)
+        super().__init__()
+        self._repeats = repeats
 
     def start(self, command, output):
         """Snakemake's process, which leads a group of its own."""
         self._process = subprocess.Popen(
             command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
             start_new_session=True, preexec_fn=self._prepare)
-        if self.asked:  # while it was started
-            self._send(signal.SIGINT)
+        self.forward(self._ask)
         return self._process
 
     @staticmethod
     def _prepare():
-        locks.end_with_parent(signal.SIGKILL)()
+        signals.end_with_parent(signal.SIGKILL)()
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background ignores it
 
-    def _stop(self, number, frame):
-        if not self.asked and self._process:
+    def _ask(self, number):
+        if number == self.came[0]:
             # Snakemake waits for its jobs here, and cancels those on a cluster.
-            self._send(signal.SIGINT)
-        self.asked = True
+            self._signal(signal.SIGINT)
 
-    def _send(self, number):
+    def _signal(self, number):
         if self._process.poll() is None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)
 
     def insist(self):
         """Asks again: a job that was just being started has not heard it."""
-        if self.asked and self._repeats:
-            self._send(signal.SIGTERM)
+        if self.came and self._repeats:
+            self._signal(signal.SIGTERM)
 
 
 class Workflow:
@@ -114,9 +101,8 @@ class Workflow:
             wanted[settings.RUNS / ".locks/.generic"] = "the generic training"
         with ExitStack() as stack:
             for path, what in wanted.items():
-                if stack.enter_context(locks.try_lock(path)) is None:
-                    raise UserError(f"another run is at work on {what}; "
-                                    "wait for its end, or stop it")
+                stack.enter_context(locks.alone(
+                    path, f"another run is at work on {what}; wait for its end, or stop it"))
             yield
 
     def late(self):
@@ -166,7 +152,7 @@ class Workflow:
         with log.open("a") as output, Stopping(repeats=not self.run.cluster) as stopping:
             process = stopping.start(self._snakemake(*self._where()), output)
             self._follow(process, begin, late, stopping.insist)
-        if stopping.asked:
+        if stopping.came:
             raise KeyboardInterrupt
         self._judge(process.returncode, begin, log)
 

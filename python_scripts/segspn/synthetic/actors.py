@@ -148,7 +148,7 @@ def unit_figure(rng):
 def make_actor(rng, size, area, ramps, sun):
     """A random actor for a frame of `size`, that covers about `area` px.
 
-    ramps: colours of the ground, which it may wear as well.  sun: (light,
+    ramps: colours of the background, which it may wear as well.  sun: (light,
     shadow) of the scene.
     """
     parts, units = unit_figure(rng)

@@ -1,10 +1,10 @@
-"""Synthetic videos with exact labels: textured figures that move over a textured ground.
+"""Synthetic videos with exact labels: textured figures that move over a textured background.
 
 A scene is a pure function of (seed, index), size and number of objects; its
 frames may be asked for in any order.  Colour and label of a pixel come from the
 same coverage, which is measured on a finer grid: a pixel belongs to the
-front-most object that covers at least half of it, else to the ground (0).  Of the
-ground are also resting and passing figures, which look like objects.
+front-most object that covers at least half of it, else to the background (0).  Of the
+background are also resting and passing figures, which look like objects.
 """
 
 from functools import lru_cache
@@ -19,8 +19,8 @@ from segspn.synthetic.actors import SUPERSAMPLING, draw, make_actor, outline, se
 SMALLEST, MOST_OBJECTS = 32, 20  # px a side; objects a scene
 LEAST_AREA = 0.005  # of the frame that each object has in frame 0
 TRIES, ROUNDS = 40, 8  # places that an object is tried at, casts that a scene is
-MARGIN = 1.3  # the ground's canvas, times the frame
-SCENE, GROUND, SENSOR = range(3)  # streams of random numbers
+MARGIN = 1.3  # the background's canvas, times the frame
+SCENE, BACKGROUND, SENSOR = range(3)  # streams of random numbers
 
 
 def generator(seed, index, *stream):
@@ -42,12 +42,12 @@ class Scene:
         self._sun = ((float(np.cos(angle)), float(np.sin(angle)), rng.uniform(0.2, 1.0)),
                      (-0.25 * float(np.cos(angle)), rng.uniform(0.05, 0.25),
                       float(rng.choice([0, 0.25, 0.5]))))
-        self._ground, ramps = self._make_ground(generator(seed, index, GROUND))
+        self._background, ramps = self._make_background(generator(seed, index, BACKGROUND))
         self.actors = self._cast(rng, objects, ramps)  # front-most first
         self.identities = [int(k) for k in rng.permutation(objects) + 1]
         self.passers = [make_actor(rng, self.size, self.size[0] * self.size[1]
                                    * rng.uniform(0.005, 0.06), ramps, self._sun)
-                        for _ in range(rng.integers(0, 3))]  # behind all, they count as ground
+                        for _ in range(rng.integers(0, 3))]  # behind all, they count as background
         self._camera = rng.uniform(0.01, 0.06, 4), rng.uniform(0, 6.3, 4)
         self._shake = rng.uniform(0, 1, 4) * (0.09, 0.09, 0.03, 0.04)
         self._gain = rng.uniform(0, 0.18), rng.uniform(0.03, 0.3), rng.uniform(0, 6.3)
@@ -57,10 +57,10 @@ class Scene:
         self._blur = float(rng.uniform(0.3, 0.4 + 0.45 * detail))
         self._sensor = float(rng.uniform(0.5, 5))
 
-    def _make_ground(self, rng):
+    def _make_background(self, rng):
         """(canvas uint8 larger than the frame, colours): layers, clutter on them, out of focus."""
         size = tuple(int(extent * MARGIN) + 2 for extent in self.size)
-        canvas, ramps = textures.ground(rng, size, min(size) * rng.uniform(0.08, 0.3))
+        canvas, ramps = textures.background(rng, size, min(size) * rng.uniform(0.08, 0.3))
         canvas = canvas.astype(np.float32)
         for _ in range(rng.integers(0, 14)):
             area = size[0] * size[1] * np.exp(rng.uniform(np.log(0.002), np.log(0.05)))
@@ -104,14 +104,14 @@ class Scene:
         return None, None
 
     def _backdrop(self, number):
-        """The ground as the camera sees it: float32, H x W x 3."""
+        """The background as the camera sees it: float32, H x W x 3."""
         height, width = self.size
         sways = np.sin(self._camera[1] + self._camera[0] * number) * self._shake
-        rows, columns = self._ground.shape[:2]
+        rows, columns = self._background.shape[:2]
         view = cv2.getRotationMatrix2D((columns / 2, rows / 2), np.degrees(sways[2]),
                                        1 + sways[3])
         view[:, 2] += sways[:2] * (width, height) - ((columns - width) / 2, (rows - height) / 2)
-        return cv2.warpAffine(self._ground, view, (width, height), flags=cv2.INTER_LINEAR,
+        return cv2.warpAffine(self._background, view, (width, height), flags=cv2.INTER_LINEAR,
                               borderMode=cv2.BORDER_REFLECT).astype(np.float32)
 
     def _filmed(self, image, number):

@@ -194,8 +194,8 @@ def lying(image, rng):
     return cv2.warpPerspective(image, warp, (width, height), borderMode=cv2.BORDER_REFLECT)
 
 
-def ground(rng, size, grain):
-    """(image, ramps): a ground of one to four layers, uint8 H x W x 3, and their colours."""
+def background(rng, size, grain):
+    """(image, ramps): a background of one to four layers, uint8 H x W x 3, and their colours."""
     ramps = [colours(rng) for _ in range(rng.integers(1, 5))]
     image = texture(rng, size, grain * rng.uniform(0.6, 2), ramps[0])
     levels = np.sort(rng.uniform(0.1, 0.9, len(ramps) - 1)) * size[0]

@@ -3,7 +3,6 @@
 import csv
 import io
 import os
-from collections import deque
 
 import numpy as np
 
@@ -21,7 +20,7 @@ class TrainingLog:
         self.path = path
         self.names = list(names)
         self.rows = []
-        self._recent = deque(maxlen=window)
+        self._window = window
         self._written = 0
 
     @classmethod
@@ -44,21 +43,16 @@ class TrainingLog:
                 except (ValueError, IndexError):
                     continue
                 if len(row) == len(self.names) + 2 and row[0] <= iteration:
-                    self._append(row)
+                    self.rows.append(row)
 
     def add(self, iteration, seconds, values):
         """Adds an iteration; `values` in the order of the names."""
-        self._append([iteration, seconds, *map(float, values)])
-
-    def _append(self, row):
-        self.rows.append(row)
-        self._recent.append(row[2:])
+        self.rows.append([iteration, seconds, *map(float, values)])
 
     def averages(self):
         """{name: running average}."""
-        recent = np.array(self._recent)
-        counts = np.maximum(np.isfinite(recent).sum(0), 1)
-        return dict(zip(self.names, np.nansum(recent, 0) / counts))
+        recent = np.array(self.rows[-self._window:], float)[:, 2:]
+        return dict(zip(self.names, running_means(recent, self._window)[-1]))
 
     def write(self):
         """Appends new rows to the file; the first call writes it anew, as a whole."""
@@ -101,11 +95,14 @@ class TrainingLog:
 
     def _draw_line(self, axis, rows, name):
         values = rows[:, 2 + self.names.index(name)]
-        window = min(self._recent.maxlen, len(values))
-        defined = np.isfinite(values)
-        sums = np.cumsum(np.where(defined, values, 0))
-        counts = np.cumsum(defined)
-        sums[window:] -= sums[:-window].copy()
-        counts[window:] -= counts[:-window].copy()
-        line, = axis.plot(rows[:, 0], sums / np.maximum(counts, 1), label=name)
+        line, = axis.plot(rows[:, 0], running_means(values, self._window), label=name)
         axis.plot(rows[:, 0], values, color=line.get_color(), alpha=0.25, linewidth=0.7)
+
+
+def running_means(values, window):
+    """At each place along the first axis, the mean of the last `window` values that are defined."""
+    defined = np.isfinite(values)
+    sums, counts = np.cumsum([np.where(defined, values, 0), defined], 1)
+    for totals in (sums, counts):
+        totals[window:] -= totals[:-window].copy()
+    return sums / np.maximum(counts, 1)

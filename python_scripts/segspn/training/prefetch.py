@@ -1,30 +1,28 @@
 """Prepares the next sample in a process while Caffe computes.
 
-pycaffe holds the GIL while it computes, so a thread would wait for it.  The
-process is a fresh Python without Caffe; it hands samples over in shared memory,
-and only numbers and error messages pass through the pipes.
+pycaffe holds the GIL while it computes: a thread would wait for it, also those by
+which concurrent.futures' pools talk to their processes.  The process is a fresh
+Python without Caffe; it hands samples over in shared memory.
 """
 
-import mmap
+import math
+import multiprocessing
 import os
-import struct
-import subprocess
-import sys
 import traceback
 from contextlib import suppress
 
 import numpy as np
 
+from segspn import signals
 from segspn.errors import UserError
 from segspn.training import sources
 
-REQUEST = struct.Struct("<qq")  # seed, iteration
-DONE, FAILED, BROKEN = b"\0", b"\1", b"\2"  # a sample, a UserError, any other error
+PROCESSES = multiprocessing.get_context("spawn")
 
 
 def _arrays(memory, shapes):
     """float32 arrays of these shapes, one after the other in shared memory."""
-    sizes = [int(np.prod(shape)) for shape in shapes]
+    sizes = [math.prod(shape) for shape in shapes]
     flat = np.frombuffer(memory, np.float32, sum(sizes))
     return [part.reshape(shape)
             for part, shape in zip(np.split(flat, np.cumsum(sizes)[:-1]), shapes)]
@@ -38,10 +36,8 @@ class Prefetcher:
     """
 
     def __init__(self, kind, text, shapes):
-        self._command = [sys.executable, "-m", "segspn.training.prefetch", kind, text]
-        self._shapes = shapes
-        self._process = None
-        self._pending = None
+        self._source, self._shapes = (kind, text), shapes
+        self._process = self._pending = None
 
     def request(self, seed, iteration):
         """Begins to prepare a sample."""
@@ -50,10 +46,8 @@ class Prefetcher:
         if self._pending is not None:
             self._wait()
         self._pending = (seed, iteration)
-        try:
-            self._process.stdin.write(REQUEST.pack(seed, iteration))
-        except BrokenPipeError:
-            self._fail(self._process.stdout.read())
+        with suppress(ConnectionError):  # _wait tells why
+            self._connection.send(self._pending)
 
     def get(self, seed, iteration):
         """The arrays of this iteration; they are valid until the next request.
@@ -66,65 +60,50 @@ class Prefetcher:
         return self._arrays
 
     def _start(self):
-        size = 4 * sum(int(np.prod(shape)) for shape in self._shapes)
-        descriptor = os.memfd_create("segspn-samples")
-        try:
-            os.ftruncate(descriptor, size)
-            self._arrays = _arrays(mmap.mmap(descriptor, size), self._shapes)
-            # A session of its own: Ctrl-C is for the parent, which ends this one.
-            self._process = subprocess.Popen(
-                [*self._command, str(descriptor)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                pass_fds=[descriptor], start_new_session=True, bufsize=0)
-        finally:
-            os.close(descriptor)
+        memory = PROCESSES.RawArray("f", sum(map(math.prod, self._shapes)))
+        self._arrays = _arrays(memory, self._shapes)
+        self._connection, theirs = PROCESSES.Pipe()
+        self._process = PROCESSES.Process(
+            target=serve, args=(*self._source, memory, theirs), daemon=True)
+        with signals.no_interrupt():  # Ctrl-C is for the parent, which ends this one
+            self._process.start()
+        theirs.close()
 
     def _wait(self):
         self._pending = None
-        status = self._process.stdout.read(1)
-        if status != DONE:
-            self._fail(status + self._process.stdout.read())
-
-    def _fail(self, reply):
-        if reply[:1] == BROKEN:
-            raise RuntimeError(reply[1:].decode())
-        raise UserError(reply[1:].decode() or "the process that prepares samples was killed; "
-                        "run the same command with --resume")
+        try:
+            fault = self._connection.recv()
+        except (EOFError, ConnectionError) as error:
+            raise UserError("the process that prepares samples was killed; "
+                            "run the same command with --resume") from error
+        if fault is not None:
+            raise fault
 
     def close(self):
         """Ends the process."""
         if self._process is not None:
-            self._process.stdin.close()
-            self._process.stdout.close()
-            self._process.wait()
+            self._connection.close()
+            self._process.join()
             self._process = None
 
     __del__ = close
 
 
-def serve(kind, text, descriptor):
-    """Answers requests on stdin until it closes."""
-    source = sources.KINDS[kind](text)
-    size = os.fstat(descriptor).st_size
-    targets = _arrays(mmap.mmap(descriptor, size), source.shapes)
-    requests = sys.stdin.buffer.raw
-    while len(request := requests.read(REQUEST.size)) == REQUEST.size:
-        for target, array in zip(targets, source.sample(*REQUEST.unpack(request))):
-            target[...] = array
-        os.write(1, DONE)
-
-
-def main():
-    kind, text, descriptor = sys.argv[1:]
-    with suppress(BrokenPipeError):  # the parent has ended meanwhile, and wants no sample
+def serve(kind, text, memory, connection):
+    """Answers each (seed, iteration) with None, or an exception, until the connection closes."""
+    os.setsid()  # signals to the parent's group are not for this process
+    with suppress(EOFError, ConnectionError):  # the parent has ended, and wants no sample
         try:
-            serve(kind, text, int(descriptor))
+            source = sources.KINDS[kind](text)
+            targets = _arrays(memory, source.shapes)
+            while True:
+                request = connection.recv()
+                for target, array in zip(targets, source.sample(*request)):
+                    target[...] = array
+                connection.send(None)
         except UserError as error:
-            os.write(1, FAILED + str(error).encode())
-        except BrokenPipeError:
+            connection.send(error)
+        except (EOFError, ConnectionError):
             raise
         except Exception:
-            os.write(1, BROKEN + traceback.format_exc().encode())
-
-
-if __name__ == "__main__":
-    main()
+            connection.send(RuntimeError(traceback.format_exc()))

@@ -1,18 +1,17 @@
 """Snapshots of a training: whole pairs of .caffemodel and .solverstate, and their return."""
 
-import fcntl
 import glob
 import math
 import os
 import re
 import shutil
 import tempfile
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from google.protobuf.message import DecodeError
 
-from segspn import files
+from segspn import files, locks
 from segspn.caffenet import weights
 from segspn.errors import UserError
 
@@ -38,14 +37,11 @@ class Snapshots:
         Raises UserError where another run has it.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._lock = os.open(self._folder, os.O_RDONLY)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self._lock)
-            self._lock = None
-            raise UserError(f"another solve.py is training {self.prefix} now; "
-                            "wait for its end, or stop it") from error
+        lock = ExitStack()
+        lock.enter_context(locks.alone(
+            self._folder, f"another solve.py is training {self.prefix} now; "
+            "wait for its end, or stop it"))
+        self._lock = lock
         # What a killed run left.
         unfinished = self.prefix.parent.glob(f".part-{glob.escape(self.prefix.name)}_*")
         for path in [*self._folder.iterdir(), *unfinished]:
@@ -57,7 +53,7 @@ class Snapshots:
             shutil.rmtree(self._folder, ignore_errors=True)
             with suppress(OSError):
                 self.prefix.parent.rmdir()  # only where it is empty
-            os.close(self._lock)
+            self._lock.close()
             self._lock = None
 
     @property

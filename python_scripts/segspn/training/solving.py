@@ -3,7 +3,6 @@
 import hashlib
 import json
 import platform
-import signal
 import time
 from datetime import UTC, datetime
 
@@ -14,6 +13,7 @@ from tqdm import tqdm
 from segspn import files
 from segspn.caffenet import device, prototxt, published_head, weights
 from segspn.errors import UserError
+from segspn.signals import EndSignals
 from segspn.training import sources
 from segspn.training.earlier_run import EarlierRun
 from segspn.training.log import TrainingLog
@@ -118,7 +118,7 @@ class Training:
     def run(self, gpu=None):
         """Trains to the last iteration.  Returns the path of the last model.
 
-        SIGINT and SIGTERM end it after the iteration at hand, with a snapshot;
+        SIGINT, SIGTERM and SIGHUP end it after the iteration at hand, with a snapshot;
         InterruptedError then names the snapshot.
         """
         if self.resumed == self.iterations:
@@ -173,10 +173,10 @@ class Training:
     def _loop(self, log):
         net, names = self.solver.net, log.names
         every = self.parameters.snapshot or self.iterations
-        with StopSignals() as stop, tqdm(
+        with EndSignals() as signals, tqdm(
                 total=self.iterations, initial=self.resumed, unit="it", dynamic_ncols=True,
                 desc=self.snapshots.prefix.name) as bar:
-            while self.solver.iter < self.iterations and not stop.requested:
+            while self.solver.iter < self.iterations and not signals.came:
                 begin = time.perf_counter()
                 self.solver.step(1)
                 log.add(self.solver.iter, time.perf_counter() - begin,
@@ -239,19 +239,3 @@ class Training:
             layer.close()
         self.snapshots.close()
 
-
-class StopSignals:
-    """While it is entered, SIGINT and SIGTERM set `requested` instead of ending the process."""
-
-    def __enter__(self):
-        self.requested = None
-        self._earlier = {number: signal.signal(number, self._request)
-                         for number in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def _request(self, number, frame):
-        self.requested = number
-
-    def __exit__(self, *error):
-        for number, handler in self._earlier.items():
-            signal.signal(number, handler)
