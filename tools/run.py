@@ -25,9 +25,10 @@ from ResNetF import nets
 from segspn import cli, files
 from segspn.caffenet import deploy, device, weights
 from segspn.data import davis
+from segspn.data.sequences import count
 from segspn.errors import UserError, script
 from segspn.method import refine
-from segspn.runs import costs, planning, settings, workflow
+from segspn.runs import plan, settings, workflow
 from spn import nets as refinement
 
 DAVIS_ITERATIONS = 3000  # of ResNet-101, a video or object, as in the release
@@ -175,13 +176,13 @@ def machine_memory():
     return psutil.virtual_memory().total / 1e6
 
 
-def shares(args, run, known):
+def shares(args, run):
     """(jobs at a time, threads of each): jobs x threads is never more than the cores."""
     if args.cluster:
         return args.jobs or CLUSTER_JOBS, args.threads or CLUSTER_THREADS
     cores = len(os.sched_getaffinity(0))
     jobs = args.jobs or max(1, min(len(args.gpus) or cores, cores // (args.threads or 1), int(
-        workflow.MEMORY_SHARE * machine_memory() / known.memory_mb(run, "train_object"))))
+        workflow.MEMORY_SHARE * machine_memory() / plan.memory_mb(run, "train_object"))))
     if jobs * (args.threads or 1) > cores:
         raise UserError(f"{jobs} jobs of {args.threads or 1} threads are more than the {cores} "
                         "cores; give fewer --jobs or --threads")
@@ -191,8 +192,8 @@ def shares(args, run, known):
 def notes(run, jobs):
     """What to know of a run before it begins, a line each."""
     lines = [f"{run.name}: {run.backbone}, {run.iterations} iterations a training, at {run.size}; "
-             f"{planning.number(len(run.videos), 'video')}, "
-             f"{planning.number(sum(map(len, run.videos.values())), 'object')}"]
+             f"{count(len(run.videos), 'video')}, "
+             f"{count(sum(map(len, run.videos.values())), 'object')}"]
     partly = [name for name in run.videos if name not in run.evaluated]
     if run.evaluated and partly:
         lines.append(f"note: without an annotation of every frame, not evaluated: "
@@ -212,14 +213,14 @@ def notes(run, jobs):
 @script
 def main():
     args = parse_arguments()
-    run, known = run_of(args), costs.Costs.of_here()
-    jobs, threads = shares(args, run, known)
+    run = run_of(args)
+    jobs, threads = shares(args, run)
     run = run.with_threads(threads)
     task = workflow.Workflow(run, jobs, args.cluster_options, machine_memory(), args.look_every)
     with task.alone():
         print("\n".join(notes(run, jobs)), flush=True)
         if args.dry_run:
-            print(task.plan(known))
+            print(task.plan())
         else:
             if run.gpus and not run.cluster:
                 device.check(max(run.gpus))

@@ -15,7 +15,7 @@ from segspn.caffenet import weights
 from segspn.data import davis
 from segspn.errors import UserError
 from segspn.evaluation import davis2017
-from segspn.runs import settings, steps, workflow
+from segspn.runs import plan, settings, steps, workflow
 from tests.support.command_lines import module_of
 from tests.support.workflows import ITERATIONS, VIDEOS, Project, labels_of
 
@@ -324,14 +324,11 @@ def shared(tool, monkeypatch):
     """shares() of run.py on a machine of 8 cores and 10 GB, with jobs of 2 GB."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)))
     monkeypatch.setattr(tool.module, "machine_memory", lambda: 10_000)
-
-    class Known:
-        def memory_mb(self, run, step):
-            return 2_000
+    monkeypatch.setattr(plan, "memory_mb", lambda run, step: 2_000)
 
     def share(*arguments):
         monkeypatch.setattr(sys, "argv", ["run.py", *map(str, arguments)])
-        return tool.module.shares(tool.module.parse_arguments(), None, Known())
+        return tool.module.shares(tool.module.parse_arguments(), None)
     return share
 
 

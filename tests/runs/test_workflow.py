@@ -34,13 +34,6 @@ def state(**changes):
             "error": "solve.py ended with status 1", **changes}
 
 
-@pytest.mark.parametrize("seconds, words", [
-    (0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (185, "3 min 5 s"), (3599.7, "1 h 0 min"),
-    (7830, "2 h 10 min")])
-def test_durations(seconds, words):
-    assert workflow.duration(seconds) == words
-
-
 def test_a_job_that_is_done_has_a_line(task):
     assert task._line(JOB, state(state="done")) == "train object toy 1: 1 min 1 s, 12 MB"
 

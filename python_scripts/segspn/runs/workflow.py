@@ -12,21 +12,11 @@ from tqdm import tqdm
 
 from segspn import files, locks, signals
 from segspn.errors import UserError
-from segspn.runs import planning, settings, slurm, steps
+from segspn.runs import plan, settings, slurm, steps
 
 SNAKEFILE = Path(__file__).with_name("Snakefile")
 MEMORY_SHARE = 0.85  # of the machine's memory, for jobs
 POLL = 0.5  # s
-
-
-def duration(seconds):
-    """Seconds in words: "42 s", "3 min 5 s", "2 h 10 min"."""
-    seconds = round(seconds)
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 3600:
-        return f"{seconds // 60} min {seconds % 60} s"
-    return f"{seconds // 3600} h {seconds % 3600 // 60} min"
 
 
 class Stopping(signals.EndSignals):
@@ -133,9 +123,10 @@ class Workflow:
         return ["--cores", str(self.jobs * self.run.threads), "--resources",
                 f"mem_mb={int(MEMORY_SHARE * self._memory_mb)}", f"gpu={len(self.run.gpus)}"]
 
-    def plan(self, known):
-        """The jobs to do, and their expected hours, as a table; known: costs.Costs."""
-        return planning.table(self.run, self.late(), known, self.jobs)
+    def plan(self):
+        """The jobs to do, their expected hours and disk, as a table.  Raises UserError."""
+        late = self.late()
+        return plan.table(self.run, late, self.jobs, plan.time_here(self.run, late))
 
     def perform(self):
         """Runs what is to be done.  Raises UserError where jobs failed, KeyboardInterrupt."""
@@ -186,7 +177,7 @@ class Workflow:
         """What is told of a job that ended."""
         what = steps.describe(*job)
         if state["state"] == "done":
-            return f"{what}: {duration(state['seconds'])}, {state['peak_mb']:.0f} MB"
+            return f"{what}: {plan.duration(state['seconds'])}, {state['peak_mb']:.0f} MB"
         how = "killed" if state["state"] == "running" else state["state"]
         return f"{what}: {how}: {self._reason(job, state)} (log: {self.log(job)})"
 

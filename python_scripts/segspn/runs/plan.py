@@ -1,0 +1,265 @@
+"""What a run takes: jobs, hours and disk for a dry run; memory and time limits of jobs.
+
+Hours are from a training iteration and a frame that are timed on this machine, at that
+moment.  As a program, this times them for the settings of a run on stdin: Caffe keeps the
+memory of a net for as long as its process lives.
+"""
+
+import functools
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass
+
+import caffe
+import numpy as np
+from tabulate import tabulate
+
+from ResNetF import nets
+from segspn import cli, files, signals
+from segspn.caffenet import deploy, device, prototxt, published_head, weights
+from segspn.errors import UserError, count, script
+from segspn.method import refine
+from segspn.runs import settings, steps
+
+PIXELS = math.prod(nets.WORKING_SIZE)
+START = 3  # s of a job beside its work: Snakemake, Python, nets
+GPU = 5  # times that a GPU is faster than Needs.seconds, at least
+GUIDANCE = 2  # objects that take as much as what a frame has once, whatever its objects
+PICTURE = 0.5  # bytes a pixel and object, of all that a frame leaves
+HEAD_MB = 2  # of a model, which the weights that it begins with may lack
+TIMED = {"train": "training iteration", "infer": "frame", "refine": "refined frame"}
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a job takes, at 480 x 854 of the net's input, or of the frame.
+
+    mb, size_mb, object_mb  MB: whatever the size; times the pixels; times these and objects
+    seconds                 of one of amount(), on one slow core
+    """
+
+    mb: int = 400
+    size_mb: int = 400
+    object_mb: int = 0
+    seconds: float = 0.005
+
+
+NEEDS = {
+    "train resnet101": Needs(2100, 6000, seconds=5),
+    "train resnet50_thin": Needs(700, 2300, seconds=1.2),
+    "infer resnet101": Needs(500, 3700, seconds=1.8),
+    "infer resnet50_thin": Needs(300, 1400, seconds=0.5),
+    "refine": Needs(350, 2000, object_mb=120, seconds=0.25),
+    "report": Needs(seconds=0.05)}
+
+
+def duration(seconds):
+    """Seconds in words: "42 s", "3 min 5 s", "2 h 10 min"."""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+
+
+def needs(run, step):
+    what = step.partition("_")[0]
+    return NEEDS.get(what) or NEEDS.get(f"{what} {run.backbone}") or Needs()
+
+
+def uses_net(step):
+    return step.startswith(("train_", "infer_"))
+
+
+def net_size(run):
+    """Pixels of the net's input, in units of 480 x 854."""
+    return math.prod(deploy.parse_size(run.size, nets.BACKBONES[run.backbone])) / PIXELS
+
+
+@functools.cache
+def frames_of(data, sequence):
+    """(how many, pixels of one in units of 480 x 854)."""
+    frames = data.frames(sequence)
+    return len(frames), math.prod(files.read_image(frames[0]).shape[:2]) / PIXELS
+
+
+def frame_amount(run, sequence):
+    """Pixels of a frame, times what it has once and its objects."""
+    return frames_of(run.data_set, sequence)[1] * (GUIDANCE + len(run.videos[sequence]))
+
+
+def iterations(run, step):
+    return run.generic["iterations"] if step == "train_generic" else run.iterations
+
+
+def amount(run, step, whose):
+    """Iterations or frames, times pixels, and for what is done to all objects times these."""
+    if step.startswith("train_"):
+        return iterations(run, step) * net_size(run)
+    videos = whose[:1] or (run.evaluated if step == "evaluate" else run.videos)
+    return sum(frames_of(run.data_set, name)[0]
+               * (net_size(run) if uses_net(step) else frame_amount(run, name)) for name in videos)
+
+
+# ------------------------------------------------------------------ limits
+
+def memory_mb(run, step):
+    """MB to ask for, of the largest job of a step."""
+    needed, objects = needs(run, step), max(map(len, run.videos.values()), default=0)
+    size = net_size(run) if uses_net(step) else max(
+        (frames_of(run.data_set, name)[1] for name in run.videos), default=0)
+    processes = run.threads if step == "evaluate" else 1
+    return math.ceil(needed.mb + size * (needed.size_mb * processes + needed.object_mb * objects))
+
+
+def minutes(run, step, whose, attempt=1):
+    """Minutes to ask for: thrice what a slow core takes, and ten more; times the attempt."""
+    faster = GPU if run.gpus and uses_net(step) else 1
+    expected = needs(run, step).seconds * amount(run, step, whose) / faster
+    return attempt * (10 + math.ceil(3 * expected / 60))
+
+
+# --------------------------------------------------------------- a dry run
+
+def seconds(run, job, timed):
+    """Seconds that a job is expected to take.  timed: {name in TIMED: seconds}."""
+    what, unit = job[0].partition("_")[0], needs(run, job[0]).seconds
+    if what in timed:
+        unit = timed[what] / (net_size(run) if uses_net(job[0])
+                              else frame_amount(run, next(iter(run.videos))))
+    return START + unit * amount(run, *job)
+
+
+def disk_mb(run, pending, jobs):
+    """MB that the pending jobs have on disk at most, so many at a time.
+
+    A training keeps the model of every snapshot until its end, and while it writes one,
+    two solver states, each as large as a model; all of them with run.keep.
+    """
+    model = first_weights(run).stat().st_size / 1e6 + HEAD_MB
+    snapshots = [math.ceil(iterations(run, step) / run.snapshot)
+                 for step, _ in pending if step.startswith("train_")]
+    working = sorted(number + min(number, 2) - 1 for number in snapshots)[-jobs:]
+    models = 2 * sum(snapshots) if run.keep else len(snapshots) + sum(working)
+    pictures = sum(frames_of(run.data_set, name)[0] * frame_amount(run, name)
+                   for name in {whose[0] for _, whose in pending if whose})
+    return models * model + pictures * PICTURE * PIXELS / 1e6
+
+
+def table(run, pending, jobs, timed):
+    """What a run would do now, for people to read: a Markdown table, and sentences under it.
+
+    pending: its jobs to do, [(step, whose)]; jobs: at a time; timed: {name in TIMED: seconds},
+    or None where they run on what was not timed.
+    """
+    everything = Counter(step for step, _ in steps.jobs(run))
+    if not pending:
+        return f"nothing to do: all {everything.total()} jobs are done and up to date"
+    expected = Counter({job: seconds(run, job, timed or {}) for job in pending})
+    rows = []
+    for step in (name for name in steps.STEPS if everything[name]):
+        to_do = [job for job in pending if job[0] == step]
+        rows.append([step.replace("_", " "), everything[step], len(to_do),
+                     duration(sum(expected[job] for job in to_do))])
+    rows.append(["all", everything.total(), len(pending), duration(expected.total())])
+    columns = ["step", "jobs", "to do", *(["time"] if timed is not None else [])]
+    text = tabulate([row[:len(columns)] for row in rows], columns, "github",
+                    colalign=["left", *["right"] * (len(columns) - 1)])
+    return "\n".join([text, "", *notes(run, expected, jobs, timed),
+                      f"Disk: {disk_mb(run, pending, jobs) / 1e3:.1f} GB at most."])
+
+
+def notes(run, expected, jobs, timed):
+    """Sentences under the table.  expected: a Counter, {job: seconds}."""
+    if timed is None:
+        return [f"No hours are predicted: the {'cluster' if run.cluster else 'GPU'} was not timed."]
+    threads = count(run.threads, "thread")
+    wall = duration(max(expected.total() / jobs, *expected.values()))
+    what = ", ".join(f"{TIMED[name]} {value:.2g} s" for name, value in timed.items())
+    return [f"{count(jobs, 'job')} at a time, {threads} each: {wall} or more; a training that goes "
+            "on from a snapshot counts in full.",
+            *([f"timed here: {what} ({run.backbone}, {run.size}, {threads})"] if timed else [])]
+
+
+# ------------------------------------------------------------------ timing
+
+def time_here(run, pending):
+    """{name in TIMED: seconds} of what the pending jobs do; None where it is not done here.
+
+    Raises UserError.
+    """
+    if run.gpus or run.cluster:
+        return None
+    steps_to_do, threads = {step.partition("_")[0] for step, _ in pending}, str(run.threads)
+    if not steps_to_do & set(TIMED):
+        return {}
+    result = subprocess.run(
+        [sys.executable, "-P", "-m", "segspn.runs.plan", *(steps_to_do & set(TIMED))],
+        input=json.dumps(asdict(run)), capture_output=True, text=True,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": threads, "OMP_NUM_THREADS": threads},
+        preexec_fn=signals.end_with_parent(signal.SIGTERM))
+    if result.returncode:
+        last = (result.stderr.strip().splitlines() or [f"status {result.returncode}"])[-1]
+        raise UserError(f"what the jobs do cannot be timed: {last.removeprefix('error: ')}")
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def first_weights(run):
+    """Path of the weights that the run's first training begins with."""
+    return files.PYTHON_SCRIPTS / (run.generic["weights"] if run.generic else run.weights)
+
+
+def clocked(function):
+    begin = time.perf_counter()
+    function()
+    return time.perf_counter() - begin
+
+
+def time_net(run):
+    """Of a training iteration, and of the forward pass of the same net."""
+    backbone = nets.BACKBONES[run.backbone]
+    source = ({"layer": "FirstFrameForeground", "sequence": next(iter(run.videos))} if run.videos
+              else {"layer": "GenericForeground", "lists": tuple(run.generic["lists"])})
+    parameters = nets.solver(backbone, "", "unused", snapshot=0, display=0, random_seed=0)
+    parameters.ClearField("train_net")
+    parameters.train_net_param.CopyFrom(nets.train(
+        backbone, data=run.data, size=deploy.parse_size(run.size, backbone), seed=0,
+        augmentation=nets.AUGMENTATION, **source))
+    solver = prototxt.build(caffe.get_solver, parameters)
+    weights.load(solver.net, first_weights(run))
+    published_head.set_bilinear(solver.net)
+    solver.step(1)  # the first allocates memory
+    return {"train": clocked(lambda: solver.step(1)), "infer": clocked(solver.net.forward)}
+
+
+def time_refinement(run):
+    """Of the first frame of the first video, with its objects."""
+    sequence, objects = next(iter(run.videos.items()))
+    frame, annotation = run.data_set.first_frame(sequence)
+    scores = np.stack([(annotation == k).astype(np.uint8) * 255 for k in objects])
+    refiner = refine.Refiner(files.PYTHON_SCRIPTS / run.refinement, annotation.shape, len(objects))
+    refiner(frame, scores)  # the first allocates memory
+    return {"refine": clocked(lambda: refiner(frame, scores))}
+
+
+@script
+def main():
+    parser = cli.parser(__doc__)
+    parser.add_argument("what", nargs="+", choices=list(TIMED))
+    wanted, run = parser.parse_args().what, settings.Run(**json.load(sys.stdin))
+    device.use(None)
+    # The net last: its Python layers are never freed.
+    found = time_refinement(run) if "refine" in wanted else {}
+    found |= time_net(run) if {"train", "infer"} & set(wanted) else {}
+    print(json.dumps({name: found[name] for name in TIMED if name in wanted}))
+
+
+if __name__ == "__main__":
+    main()
