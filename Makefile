@@ -15,7 +15,7 @@ RUN := $(if $(NAME),--name "$(NAME)") $(if $(ITER),--iterations $(ITER)) \
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check check-cuda weights backbone data prototxts generic davis segment \
-        train-refine demo test test-slurm lint quality bench bench-scale clean
+        train-refine demo test test-slurm lint quality bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -71,14 +71,9 @@ lint: setup  ## ruff
 quality: backbone  ## what each stage adds, on synthetic videos with exact labels
 	@$(VENV_PYTHON) tools/quality.py
 
-bench: backbone  ## speed and memory, as ratios in one run
-	@$(VENV_PYTHON) tools/benchmark.py
-	@$(VENV_PYTHON) tools/benchmark_propagation.py
-	@$(VENV_PYTHON) tools/benchmark_regions.py
-	@$(VENV_PYTHON) tools/benchmark_metrics.py
-
-bench-scale: backbone  ## how wall time goes with jobs, disk a video, memory a job
-	@$(VENV_PYTHON) tools/benchmark_scale.py
+bench: backbone  ## speed and memory, as ratios in one run (WHAT="nets propagation jobs": of these)
+	@for what in $(or $(WHAT),nets propagation); do \
+	    $(VENV_PYTHON) -m tools.bench $$what || exit 1; done
 
 clean:  ## remove the build and .venv (data, models and results stay)
 	rm -rf build .venv

@@ -9,7 +9,6 @@ import caffe
 import pytest
 from playwright.sync_api import sync_playwright
 
-import sandbox
 from ResNetF import nets
 from segspn import files
 from segspn.caffenet import prototxt, weights
@@ -17,6 +16,7 @@ from segspn.data import davis
 from tests.support.command_lines import parse
 from tests.support.frames import THIN, draw_frame
 from tests.support.trainings import Trainings
+from tools.bench import sandbox
 
 SCRIPTS = files.PYTHON_SCRIPTS
 CHROMIUM = "/usr/bin/chromium"

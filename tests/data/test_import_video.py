@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import sandbox
 from segspn import files
 from segspn.data import clips, davis, importing
 from segspn.errors import UserError
@@ -27,6 +26,7 @@ from tests.support.import_clips import (
 )
 from tests.support.refusals import files_below
 from tests.training.test_no_space import small_files_only
+from tools.bench import sandbox
 
 SCRIPT = "tools/import_video.py"
 

@@ -12,10 +12,10 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-import sandbox
 from segspn.done import Record
 from segspn.runs import settings
 from tests.support.workflows import ended, wait_until
+from tools.bench import sandbox
 
 # Stands for a script of the pipeline: it says what it was given, and notices whether another
 # one has the same GPU, or does the same job.

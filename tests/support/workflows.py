@@ -10,11 +10,11 @@ import numpy as np
 import psutil
 from PIL import Image
 
-import sandbox
 from segspn import done, files
 from segspn.caffenet import weights
 from segspn.data import davis
 from tests.support.frames import draw_frame
+from tools.bench import sandbox
 
 SIZE = (64, 96)
 FRAMES = 5

@@ -1,9 +1,6 @@
-"""One measurement of tools/benchmark.py: a case in, medians and peak memory out."""
+"""The nets as they are measured: sane weights, a data set of one frame, an iteration, a pass."""
 
 import dataclasses
-import resource
-import statistics
-import time
 from pathlib import Path
 
 import caffe
@@ -16,16 +13,15 @@ from segspn.caffenet import device, prototxt, published_head, weights
 from segspn.caffenet.net_input import net_input
 from segspn.data import davis
 from segspn.errors import UserError
-from segspn.training import sources
+from tools.bench.common import summary, timed
 
 THIN_WEIGHTS = files.PYTHON_SCRIPTS / nets.RESNET50_THIN.weights
 DATA_LAYER, SEQUENCE = "FirstFrameObject", "synthetic"
-SAMPLES = 10  # of a sample case, a repetition: they are short, and no two cost the same
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """What one process measures: `work` is train, infer or sample."""
+    """What one process measures: `work` is train or infer."""
 
     work: str
     net: str
@@ -49,12 +45,6 @@ def write_data_set(root):
     davis.write_labels(root / f"Annotations/480p/{SEQUENCE}/00000.png", labels)
 
 
-def sample_parameters(case, data):
-    """What the data layer's param_str holds."""
-    return {"data": data, "sequence": SEQUENCE, "object": 1, "size": case.size,
-            "augmentation": nets.AUGMENTATION, "seed": 0}
-
-
 def initialise(net, case):
     """Weights with which every activation stays in a sane range.
 
@@ -72,32 +62,33 @@ def initialise(net, case):
     published_head.set_bilinear(net)
 
 
-def timed(function, repeat):
-    """Seconds of each of `repeat` calls, after one that does not count."""
-    function()
-    seconds = []
-    for _ in range(repeat):
-        begin = time.perf_counter()
-        function()
-        seconds.append(time.perf_counter() - begin)
-    return seconds
-
-
 def make_solver(case, data):
     """The solver that segspn.training.solving makes of the real net and settings."""
     backbone = nets.BACKBONES[case.net]
     parameters = nets.solver(backbone, "", str(Path(data) / "unused"), snapshot=0, display=0,
                              random_seed=0)
     parameters.ClearField("train_net")
-    parameters.train_net_param.CopyFrom(
-        nets.train(backbone, DATA_LAYER, case.head, **sample_parameters(case, data)))
-    return prototxt.build(caffe.get_solver, parameters)
+    parameters.train_net_param.CopyFrom(nets.train(
+        backbone, DATA_LAYER, case.head, data=str(data), sequence=SEQUENCE, object=1,
+        size=case.size, augmentation=nets.AUGMENTATION, seed=0))
+    solver = prototxt.build(caffe.get_solver, parameters)
+    initialise(solver.net, case)
+    return solver
+
+
+def make_net(case, data):
+    """The deploy net with prob, the frame in it."""
+    message = nets.deploy(nets.BACKBONES[case.net], True, case.head, case.size)
+    net = prototxt.build(caffe.Net, message, caffe.TEST)
+    initialise(net, case)
+    frame, _ = davis.Davis(data).first_frame(SEQUENCE)
+    net.blobs["data"].data[0] = net_input(davis.resized(frame, case.size))
+    return net
 
 
 def measure_train(case, data, repeat):
-    """Seconds of training iterations, and the data layer's share of them."""
+    """Seconds of training iterations, and the share of them that waits for samples."""
     solver = make_solver(case, data)
-    initialise(solver.net, case)
     layer = next(layer for layer in solver.net.layers if hasattr(layer, "seconds"))
     waits = []
 
@@ -109,26 +100,15 @@ def measure_train(case, data, repeat):
     seconds = timed(step, repeat)
     check_finite(case, solver.net.blobs["loss"].data)
     return {"seconds": seconds,
-            "share": [wait / second for wait, second in zip(waits[1:], seconds)]}
+            "waiting": [wait / second for wait, second in zip(waits[1:], seconds)]}
 
 
 def measure_infer(case, data, repeat):
-    """Seconds of the forward pass of the deploy net with prob."""
-    message = nets.deploy(nets.BACKBONES[case.net], True, case.head, case.size)
-    net = prototxt.build(caffe.Net, message, caffe.TEST)
-    initialise(net, case)
-    frame, _ = davis.Davis(data).first_frame(SEQUENCE)
-    net.blobs["data"].data[0] = net_input(davis.resized(frame, case.size))
+    """Seconds of the forward pass."""
+    net = make_net(case, data)
     seconds = timed(net.forward, repeat)
     check_finite(case, net.blobs["score_ori"].data)
     return {"seconds": seconds}
-
-
-def measure_sample(case, data, repeat):
-    """Seconds of making a sample, while nothing else computes."""
-    source = sources.KINDS[DATA_LAYER](repr(sample_parameters(case, data)))
-    iterations = iter(range(1 + SAMPLES * repeat))
-    return {"seconds": timed(lambda: source.sample(0, next(iterations)), SAMPLES * repeat)}
 
 
 def check_finite(case, numbers):
@@ -136,17 +116,8 @@ def check_finite(case, numbers):
         raise UserError(f"{case}: the net's numbers are not finite, so its timing means nothing")
 
 
-def summary(values):
-    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
-
-
-def measure(work, net, size, head, data, repeat):
-    """Measures a case in this process: {quantity: summary, "peak_mb": resident MB}."""
+def measure(case, data, repeat):
+    """Measures a case in this process, on the CPU: {quantity: summary}."""
     device.use(None)
-    case = Case(work, net, tuple(size), head)
-    function = {"train": measure_train, "infer": measure_infer, "sample": measure_sample}[work]
-    measured = {name: summary(values) for name, values in function(case, data, repeat).items()}
-    # In kibibytes.  A process starts at the mark of the one that started it, but that
-    # one has the same modules loaded and no net, so this is the case's own.
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {**measured, "peak_mb": peak * 1024 / 1e6}
+    function = {"train": measure_train, "infer": measure_infer}[case.work]
+    return {name: summary(values) for name, values in function(case, data, repeat).items()}

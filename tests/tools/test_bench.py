@@ -1,0 +1,141 @@
+"""The benchmarks run, and their tables are whole; how fast anything is, is not tested."""
+
+import json
+import math
+import os
+
+import pytest
+
+from ResNetF import nets
+from segspn.errors import UserError
+from spn.nets import DIRECTIONS
+from tests.support.frames import fails_in_one_line
+from tools.bench import cases, common, propagation
+from tools.bench import nets as bench_nets
+from tools.bench.__main__ import SUBCOMMANDS, parse_arguments
+
+
+def numbers_of(value):
+    """Every number in a row, however deep."""
+    if isinstance(value, dict):
+        return [number for part in value.values() for number in numbers_of(part)]
+    return [value] if isinstance(value, (int, float)) else []
+
+
+def table_lines(text):
+    """The cells of every line of the tables of a text, heads and rules among them."""
+    return [[cell.strip() for cell in line.strip("|").split("|")]
+            for line in text.splitlines() if line.startswith("|")]
+
+
+@pytest.fixture
+def quick(run, tmp_path):
+    """The lines of the tables and the numbers that a quick run of a subcommand writes."""
+    def quick_run(name):
+        output = tmp_path / "out"
+        result = run("tools.bench", name, "--quick", "--output", output)
+        assert result.returncode == 0, result.stderr
+        assert sorted(path.name for path in output.iterdir()) == [f"{name}.json", f"{name}.md"]
+        text, found = (output / f"{name}.md").read_text(), json.loads(
+            (output / f"{name}.json").read_text())
+        assert text in result.stdout and found["quick"] and found["repeat"] == 1
+        for fact in ("cpu", "cores", "blas_threads", "caffe", "python", "numpy"):
+            assert found["machine"][fact] and str(found["machine"][fact]) in text, fact
+        return table_lines(text), found
+    return quick_run
+
+
+def all_positive(rows):
+    return all(math.isfinite(n) and n > 0 for row in rows for n in numbers_of(row))
+
+
+def test_nets_gives_the_whole_table(quick):
+    lines, found = quick("nets")
+    rows, plan = found["rows"], bench_nets.plan(quick=True)
+    assert all_positive(rows) and len(rows) == len(plan)
+    for row, planned in zip(rows, plan):
+        assert (row["what"], row["net"], tuple(row["size"])) == (
+            planned.what, planned.case.net, planned.case.size)
+        assert ("ratio" in row) == planned.compared
+        if planned.compared:
+            assert row["ratio"] == row["ours"]["median"] / row["published"]["median"]
+            assert row["peak_mb_ratio"] == row["peak_mb"] / row["published_peak_mb"]
+        for value in (row["ours"], row.get("published", row["ours"])):
+            assert value["min"] <= value["median"] <= value["max"]
+    assert lines[0] == bench_nets.HEADS and {len(line) for line in lines} == {len(lines[0])}
+    assert [line[0] for line in lines[2:]] == [row.what for row in plan]
+
+
+def test_the_full_plan_compares_resnet101_at_the_working_size():
+    rows = bench_nets.plan(quick=False)
+    compared = [row for row in rows if row.compared]
+    assert [row.case.work for row in compared] == ["train", "infer"]
+    for row in compared:
+        ours, published = row.cases()
+        assert ours == cases.Case(row.case.work, "resnet101", nets.WORKING_SIZE, "projected")
+        assert published == cases.Case(ours.work, ours.net, ours.size, "published")
+    for name in nets.BACKBONES:
+        sizes = {row.case.size for row in rows if row.case.net == name}
+        assert set(bench_nets.SIZES) <= sizes
+
+
+def test_ratio_is_ours_over_published():
+    row = bench_nets.plan(quick=False)[0]
+    measured = {case: {"seconds": common.summary(seconds), "peak_mb": peak}
+                for case, seconds, peak in zip(row.cases(), ([1, 3, 2], [8, 7, 9]), (100, 400))}
+    filled = bench_nets.filled(row, measured)
+    assert filled["ratio"] == filled["peak_mb_ratio"] == 0.25
+    assert filled["per_second"] == 0.5
+    assert filled["seconds_per_megapixel"] == pytest.approx(2 / 0.40992)
+    assert table_lines(bench_nets.table([filled]))[2][3:6] == ["2 s (1–3)", "8 s (7–9)", "0.25"]
+
+
+def test_propagation_of_every_direction_is_measured(quick):
+    lines, found = quick("propagation")
+    layer, frames = found["layer"], found["frames"]
+    assert all_positive(layer + frames)
+    measured = [(row["normalization"], row["direction"], row["pass"]) for row in layer]
+    assert measured == [(normalization, direction, what)
+                        for normalization in propagation.NORMALIZATIONS
+                        for direction in DIRECTIONS for what in ("forward", "backward")]
+    for row, line in zip(layer, lines[2:]):
+        assert line[2:] == [f"{1e3 * row['seconds']:.2f}", f"{row['seconds'] / row['copy']:.2f}"]
+    assert [row["objects"] for row in frames] == list(propagation.OBJECTS)
+    assert [line[0] for line in lines[-3:]] == ["1", "2", "5"]
+
+
+def test_jobs_measures_both_ways(quick):
+    lines, found = quick("jobs")
+    one, several = found["ways"]
+    assert (one["jobs"], several["jobs"]) == (1, 2) and one["threads"] // 2 == several["threads"]
+    assert found["ratio"] == several["from_nothing"] / one["from_nothing"]
+    assert all_positive([one, several])
+    assert lines[2:] == [
+        [f"{way['jobs']} × {way['threads']}", f"{way['from_nothing']:.1f} s",
+         f"{way['nothing_to_do']:.1f} s", f"{way['peak_mb']:.0f}"] for way in (one, several)]
+
+
+@pytest.mark.parametrize("arguments", [
+    *([name, "--repeat", "0"] for name in SUBCOMMANDS), ["jobs", "--jobs", "1"],
+    ["jobs", "--jobs", "1000000"], ["nosuch"]], ids=" ".join)
+def test_bad_options_end_in_one_line(run, tmp_path, arguments):
+    options = [] if arguments == ["nosuch"] else ["--output", tmp_path / "out"]
+    assert fails_in_one_line(run("tools.bench", *arguments, *options), *arguments[1:])
+    assert not list(tmp_path.iterdir())
+
+
+def test_missing_weights_say_what_to_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(cases, "THIN_WEIGHTS", tmp_path / "none.caffemodel")
+    with pytest.raises(UserError, match="none.caffemodel do not exist; run make weights"):
+        bench_nets.run(parse_arguments(["nets", "--quick"]))
+
+
+def test_a_measurement_that_fails_is_named(tmp_path):
+    case = cases.Case("infer", bench_nets.THIN, (64, 72))
+    with pytest.raises(UserError, match=f"{case} failed: .*DAVIS layout"):
+        bench_nets.measure(case, tmp_path, 1)
+
+
+def test_a_process_that_is_ended_is_told():
+    with pytest.raises(UserError, match="its process was ended"):
+        common.apart(os._exit, 1)
