@@ -11,7 +11,8 @@ from segspn.errors import UserError
 from segspn.evaluation import davis2017
 from segspn.runs import command_lines
 from tests.support.command_lines import module_of
-from tools import demo, quality
+from tools import quality
+from tools.setup import demo
 
 COMMANDS = {
     **{f"demo, {what}": command for what, command in demo.commands()},
@@ -61,6 +62,7 @@ def ran(monkeypatch):
 
 def test_demo_runs_every_step_and_says_what_to_look_at(ran, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["demo.py"])
+    monkeypatch.setattr(demo.demo_data, "make", lambda: None)
     demo.main()
     assert ran == [(what, command, "make demo") for what, command in demo.commands()]
     told = capsys.readouterr().out
