@@ -1,18 +1,15 @@
 """Fixtures: a tiny data set in DAVIS layout, with exact masks, and small nets."""
 
-import os
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import caffe
 import pytest
-from playwright.sync_api import sync_playwright
 
 from ResNetF import nets
 from segspn import files
 from segspn.caffenet import prototxt, weights
 from segspn.data import davis
+from tests.support import scripts
 from tests.support.command_lines import parse
 from tests.support.frames import THIN, draw_frame
 from tests.support.trainings import Trainings
@@ -41,13 +38,10 @@ def run():
 
     Returns the finished process.
     """
-    def run_script(path, *arguments, cwd=None, timeout=300, **keywords):
-        is_file = str(path).endswith(".py")
-        what = [os.fspath(files.ROOT / path)] if is_file else ["-m", path]
-        return subprocess.run(
-            [sys.executable, *what, *map(os.fspath, map(str, arguments))],
-            cwd=cwd or (SCRIPTS if is_file else files.ROOT), capture_output=True, text=True,
-            timeout=timeout, **keywords)
+    def run_script(path, *arguments, cwd=None, **keywords):
+        if not str(path).endswith(".py"):
+            return scripts.run(path, *arguments, cwd=files.ROOT, **keywords)
+        return scripts.run(files.ROOT / path, *arguments, cwd=cwd or SCRIPTS, **keywords)
     return run_script
 
 
@@ -92,9 +86,11 @@ def refused(project, data_set, tmp_path, thin_model):
     return Refusals(project, data_set, tmp_path, thin_model)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def chromium():
     """Debian's browser, without a window."""
+    from playwright.sync_api import sync_playwright  # which no other test needs
+
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser

@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 
 import pytest
 
@@ -13,26 +11,31 @@ from segspn.errors import UserError
 from tests.support.refusals import files_below
 
 NAMES = ["b/labels", "c/list.txt", "a/frames"]
-# Ends at the renaming of a given number, as a kill would.
-KILLED = """
-import os, sys
-from pathlib import Path
-from segspn.data.staging import Staging
 
-renames, rename = iter(range(99)), os.rename
 
-def killed(*arguments):
-    if next(renames) == int(sys.argv[1]):
-        os._exit(9)
-    rename(*arguments)
+def killed_at(number, paths):
+    """Puts new content in place in a process that ends at its renaming of a number, as by a kill.
 
-os.rename = killed
-with Staging([Path(name) for name in sys.argv[2:]]) as new:
-    for path in new[0], new[2]:
-        path.mkdir()
-        (path / "x").write_text("new")
-    new[1].write_text("new")
-"""
+    False where it came to its end before that.
+    """
+    pid = os.fork()
+    if pid == 0:
+        renames, rename = iter(range(99)), os.rename
+
+        def killed(*arguments):
+            if next(renames) == number:
+                os._exit(9)
+            rename(*arguments)
+        os.rename = killed
+        try:
+            with Staging(paths) as new:
+                fill(new, "new")
+            os._exit(0)
+        finally:
+            os._exit(1)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert status in (0, 9)
+    return status == 9
 
 
 def fill(new, text):
@@ -75,10 +78,8 @@ def test_a_kill_leaves_the_old_or_the_new(tmp_path, paths, before, number):
     """What was there comes back at the next entry, or all of the new is there."""
     for name in before:
         files.write_text(tmp_path / name, "old")
-    result = subprocess.run([sys.executable, "-c", KILLED, str(number), *map(str, paths)],
-                            timeout=60)
     moves = len(NAMES) + len(before)
-    assert result.returncode == (9 if number < moves else 0)
+    assert killed_at(number, paths) == (number < moves)
     left = texts(tmp_path)
     assert sum(value == "old" for value in left.values()) == (len(before) if number < moves else 0)
     if number < moves and before:  # the last of the paths counts: it is the old one, or not there
@@ -95,10 +96,7 @@ def test_kills_while_the_old_comes_back(tmp_path, paths, first):
         for path in tmp_path.iterdir():
             shutil.rmtree(path)
         fill(paths, "old")
-        for number in first, second:
-            result = subprocess.run([sys.executable, "-c", KILLED, str(number), *map(str, paths)],
-                                    timeout=60)
-            assert result.returncode == 9
+        assert killed_at(first, paths) and killed_at(second, paths)
         with pytest.raises(KeyError), Staging(paths):
             raise KeyError
         assert texts(tmp_path) == all_of("old")
