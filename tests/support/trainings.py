@@ -11,9 +11,9 @@ from caffe import layers as L
 from google.protobuf import text_format
 
 from ResNetF import nets
-from segspn import files
+from segspn import files, layers
 from segspn.caffenet import weights
-from segspn.training import solving
+from segspn.training import solving, sources
 from segspn.training.log import TrainingLog
 
 SIZE = (48, 64)
@@ -118,7 +118,29 @@ def after(monkeypatch, owner, name, action):
     monkeypatch.setattr(owner, name, both)
 
 
-def draw_plain_curves(monkeypatch):
-    """Has curves say what would be drawn, without Matplotlib, which takes its time."""
+class SamplesHere:
+    """Stands for a Prefetcher where a test is of something else: samples of this process."""
+
+    _process = None
+
+    def __init__(self, kind, text, shapes):
+        self._source = sources.KINDS[kind](text)
+
+    def request(self, seed, iteration):
+        pass
+
+    def get(self, seed, iteration):
+        return self._source.sample(seed, iteration)
+
+    def close(self):
+        pass
+
+
+def without_processes_and_curves(monkeypatch):
+    """Trains without what takes its time: the process of samples, and Matplotlib.
+
+    Curves say what would be drawn.
+    """
+    monkeypatch.setattr(layers, "Prefetcher", SamplesHere)
     monkeypatch.setattr(TrainingLog, "draw", lambda self, path, title: files.write_text(
         path, f"{title}, {len(self.rows)} rows, {self.names}"))

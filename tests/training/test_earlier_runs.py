@@ -17,12 +17,17 @@ from tests.support.trainings import (
     PREFIX,
     RECORD,
     after,
-    draw_plain_curves,
     left,
     record_of,
     snapshot_files,
+    without_processes_and_curves,
 )
 from tests.training.test_solving import assert_same_result, content, succeeds
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    without_processes_and_curves(monkeypatch)
 
 
 def change_record(training, **changes):
@@ -183,9 +188,7 @@ def damaged_record(trainings, training, data_set):
     (other_weights, "began with other weights"), (other_net, "another net"),
     (other_solver, "solver or first frame"), (other_frame, "solver or first frame"),
     (damaged_record, f"{RECORD}, which says what")])
-def test_restart_where_the_training_has_changed(trainings, data_set, capsys, monkeypatch, change,
-                                                why):
-    draw_plain_curves(monkeypatch)
+def test_restart_where_the_training_has_changed(trainings, data_set, capsys, change, why):
     training, fresh = (trainings.solver(name, max_iter=3, snapshot=1) for name in ("old", "new"))
     trainings.solve_here(training, keep_snapshots=True)
     change(trainings, training, data_set)
@@ -201,8 +204,7 @@ def test_restart_where_the_training_has_changed(trainings, data_set, capsys, mon
     assert left(training) == snapshot_files([3])
 
 
-def test_restart_where_the_earlier_run_cannot_go_on(trainings, capsys, monkeypatch):
-    draw_plain_curves(monkeypatch)
+def test_restart_where_the_earlier_run_cannot_go_on(trainings, capsys):
     training, fresh = (trainings.solver(name, max_iter=3, snapshot=1) for name in ("old", "new"))
     for iterations, why in ((1, None), (3, "no .solverstate to go on from"),
                             (2, "is beyond iteration 2, of which no model was kept")):

@@ -77,7 +77,7 @@ def on_small_disk(trainings):
 def test_no_space_for_snapshots(trainings, on_small_disk):
     """The disk fills while it trains: whole snapshots stay, and the last log."""
     training = trainings.solver("disk", max_iter=500, snapshot=2)
-    result, left = on_small_disk(training, 850000)
+    result, left = on_small_disk(training, 1600000)
     assert fails_in_one_line(result, f"no space to write a snapshot in {training.folder}",
                              "make room")
     models = {name for name in left if name.endswith(".caffemodel")}

@@ -15,12 +15,17 @@ from tests.support.trainings import (
     PREFIX,
     RECORD,
     after,
-    draw_plain_curves,
     left,
     record_of,
     snapshot_files,
+    without_processes_and_curves,
 )
 from tests.training.test_solving import assert_same_result
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    without_processes_and_curves(monkeypatch)
 
 
 @pytest.mark.parametrize("keep", [False, True])
@@ -95,9 +100,8 @@ def killed_at(step, trainings, training, **options):
 
 
 @pytest.mark.parametrize("earlier", [False, True], ids=["anew", "replaced"])
-def test_run_killed_at_any_step_goes_on(trainings, monkeypatch, earlier):
+def test_run_killed_at_any_step_goes_on(trainings, earlier):
     """To the same files; and what has been reached once is not lost by being killed later."""
-    draw_plain_curves(monkeypatch)
 
     def solver(name):
         return trainings.solver(name, max_iter=2, snapshot=1)
