@@ -23,7 +23,7 @@ OTHER = "other"
 
 @pytest.fixture
 def settings(data_set, tmp_path, monkeypatch):
-    """A run over `toy`, which is evaluated, and another video; hostile words; two jobs took time."""
+    """A run over `toy`, which is evaluated, and another video; two jobs took time."""
     monkeypatch.setattr(run_settings, "RUNS", tmp_path / "runs")
     images = data_set / "JPEGImages/480p"
     shutil.copytree(images / "toy", images / OTHER)
