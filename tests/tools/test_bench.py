@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import sys
 
 import pytest
 
@@ -10,9 +11,9 @@ from ResNetF import nets
 from segspn.errors import UserError
 from spn.nets import DIRECTIONS
 from tests.support.frames import fails_in_one_line
-from tools.bench import cases, common, propagation
+from tools.bench import cases, common, jobs, propagation, sandbox
 from tools.bench import nets as bench_nets
-from tools.bench.__main__ import SUBCOMMANDS, parse_arguments
+from tools.bench.__main__ import SUBCOMMANDS, main, parse_arguments
 
 
 def numbers_of(value):
@@ -29,16 +30,16 @@ def table_lines(text):
 
 
 @pytest.fixture
-def quick(run, tmp_path):
+def quick(tmp_path, monkeypatch, capsys):
     """The lines of the tables and the numbers that a quick run of a subcommand writes."""
     def quick_run(name):
         output = tmp_path / "out"
-        result = run("tools.bench", name, "--quick", "--output", output)
-        assert result.returncode == 0, result.stderr
+        monkeypatch.setattr(sys, "argv", ["bench", name, "--quick", "--output", str(output)])
+        main()
         assert sorted(path.name for path in output.iterdir()) == [f"{name}.json", f"{name}.md"]
         text, found = (output / f"{name}.md").read_text(), json.loads(
             (output / f"{name}.json").read_text())
-        assert text in result.stdout and found["quick"] and found["repeat"] == 1
+        assert text in capsys.readouterr().out and found["quick"] and found["repeat"] == 1
         for fact in ("cpu", "cores", "blas_threads", "caffe", "python", "numpy"):
             assert found["machine"][fact] and str(found["machine"][fact]) in text, fact
         return table_lines(text), found
@@ -49,7 +50,8 @@ def all_positive(rows):
     return all(math.isfinite(n) and n > 0 for row in rows for n in numbers_of(row))
 
 
-def test_nets_gives_the_whole_table(quick):
+def test_nets_gives_the_whole_table(quick, monkeypatch):
+    monkeypatch.setattr(bench_nets, "SIZES", bench_nets.SIZES[:1])  # a process each
     lines, found = quick("nets")
     rows, plan = found["rows"], bench_nets.plan(quick=True)
     assert all_positive(rows) and len(rows) == len(plan)
@@ -104,15 +106,22 @@ def test_propagation_of_every_direction_is_measured(quick):
     assert [line[0] for line in lines[-3:]] == ["1", "2", "5"]
 
 
-def test_jobs_measures_both_ways(quick):
+def test_jobs_compares_one_with_several(quick, monkeypatch):
+    """Of made-up seconds; a run from nothing is of test_run.py."""
+    monkeypatch.setattr(common, "cores", lambda: 4)
+    monkeypatch.setattr(jobs, "measure", lambda data, scale, jobs, threads, bar: {
+        "from_nothing": 12.0 / jobs, "nothing_to_do": 1.26, "peak_mb": 300.4})
     lines, found = quick("jobs")
-    one, several = found["ways"]
-    assert (one["jobs"], several["jobs"]) == (1, 2) and one["threads"] // 2 == several["threads"]
-    assert found["ratio"] == several["from_nothing"] / one["from_nothing"]
-    assert all_positive([one, several])
-    assert lines[2:] == [
-        [f"{way['jobs']} × {way['threads']}", f"{way['from_nothing']:.1f} s",
-         f"{way['nothing_to_do']:.1f} s", f"{way['peak_mb']:.0f}"] for way in (one, several)]
+    assert [(way["jobs"], way["threads"]) for way in found["ways"]] == [(1, 4), (2, 2)]
+    assert found["ratio"] == 0.5
+    assert lines[2:] == [["1 × 4", "12.0 s", "1.3 s", "300"], ["2 × 2", "6.0 s", "1.3 s", "300"]]
+
+
+def test_a_run_that_fails_is_named(tmp_path):
+    """Its command line is understood: what is missing is the data set."""
+    box = sandbox.make(tmp_path / "box")
+    with pytest.raises(UserError, match="2 jobs at a time: .*nosuch.* is not a data set"):
+        jobs.timed_run(box, tmp_path / "nosuch", jobs.QUICK, 2, 1)
 
 
 @pytest.mark.parametrize("arguments", [
