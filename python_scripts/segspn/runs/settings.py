@@ -10,7 +10,6 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from ResNetF import nets
 from segspn import files
 from segspn.data import davis
 from segspn.errors import UserError
@@ -156,6 +155,8 @@ def default_size(backbone, data, sequences, is_davis):
     That of DAVIS for DAVIS and ResNet-101; for the thin net on videos of one's own,
     a quarter of that area, in the shape of the first frame of the first.
     """
+    from ResNetF import nets  # which loads Caffe; jobs, each a process, do without it
+
     sequences = sequences or data.sequences()
     if is_davis or not sequences:
         return "x".join(map(str, nets.WORKING_SIZE))
