@@ -136,8 +136,8 @@ def test_missing_and_damaged_maps(refused, kind, words):
     refused.write_maps()
     path = refused.scores / "00002_1.png" if kind == "scores" else refused.result / "toy/00002.png"
     whole = path.read_bytes()
-    result = refused.run(SEGMENT, "--video", "toy", "--iterations", 5, "--foreground", refused.result,
-                         "--data", refused.data)
+    result = refused.run(SEGMENT, "--video", "toy", "--iterations", 5, "--foreground",
+                         refused.result, "--data", refused.data)
     assert result.returncode == 0, result.stderr
     path.unlink()
     assert refused.segment(words=words)

@@ -1,14 +1,37 @@
 """What scripts share of their command lines: types of arguments, and words that are new."""
 
+import ast
+import shlex
+
 import pytest
 
 from segspn import cli, files
 from segspn.errors import UserError
 from tests.support.command_lines import module_of
 
-SCRIPTS = {script.stem: script for folder in ("python_scripts", "tools", "ResNetF", "spn")
-           for script in sorted((files.ROOT / folder).glob("*.py"))
-           if "parse_arguments" in script.read_text() and script.stem != "write_prototxts"}
+NETS = [files.ROOT / folder / "write_prototxts.py" for folder in ("ResNetF", "spn")]
+SCRIPTS = {script.stem: script for folder in ("python_scripts", "tools")
+           for script in sorted((files.ROOT / folder).glob("[!_]*.py"))}
+
+
+def examples(script):
+    """The command lines in the docstring of a script, each a list of words."""
+    text = ast.get_docstring(ast.parse(script.read_text())).replace("\\\n", " ")
+    lines = [line.strip() for line in text.splitlines()]
+    return [shlex.split(line)[1:] for line in lines if line.startswith("python ")]
+
+
+@pytest.mark.parametrize("script", [*SCRIPTS.values(), *NETS], ids=lambda path: path.stem)
+def test_examples_are_parsed_by_their_scripts(script, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert examples(script)
+    for name, *words in examples(script):
+        for word in words:  # report.py wants its folders
+            if not word.startswith("-"):
+                (tmp_path / word).mkdir(parents=True, exist_ok=True)
+        assert script.match(name)
+        assert vars(module_of(script).parse_arguments(words)) is not None
 
 
 @pytest.mark.parametrize("kind, text, value", [
@@ -51,4 +74,4 @@ def test_old_words_name_the_new_ones(script, words, told):
 @pytest.mark.parametrize("word, told", [("test-challenge", "--split"), ("data/DAVIS", "--data")])
 def test_a_data_set_without_its_option(word, told):
     with pytest.raises(UserError, match=f"give {word} with {told}; see --help$"):
-        module_of(files.ROOT / "ResNetF/write_prototxts.py").parse_arguments([word])
+        module_of(NETS[0]).parse_arguments([word])

@@ -160,7 +160,8 @@ def test_refine_script_does_what_is_not_done(placed, video, monkeypatch, capsys)
         importlib.import_module("refine_spn").main()
         output = capsys.readouterr().out
         assert f"SPN_5/toy: {done} frames done, {4 - done} were there" in output
-    assert f"next: python segment_instances.py --video toy --iterations 5 --data {video.data}\n" in output
+    assert (f"next: python segment_instances.py --video toy --iterations 5 --data {video.data}\n"
+            in output)
     mask = files.read_plane(placed.results / "SPN_5/toy/00001.png", "mask")
     assert (mask == 255).all()
 

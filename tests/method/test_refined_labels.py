@@ -149,7 +149,8 @@ def test_script_refuses_and_takes_other_masks(video, project):
         (results / name).symlink_to(folder.parent)
 
     def segment(*options):
-        return project.run(SEGMENT, "--video", "toy", "--iterations", 5, "--data", video.data, *options)
+        return project.run(SEGMENT, "--video", "toy", "--iterations", 5, "--data", video.data,
+                           *options)
 
     assert "4 frames done" in segment().stdout
     (video.output / "00002.png").unlink()

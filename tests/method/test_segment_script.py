@@ -61,8 +61,8 @@ def test_script_on_the_pipeline_s_folders(refused):
     mask = refused.result / "toy/00002.png"
     files.write_image(mask, np.maximum(stray, files.read_plane(mask, "mask")))
     for options, has_stray in ((), False), (("--no-filter",), True):
-        result = refused.run(SEGMENT, "--video", "toy", "--iterations", 5, "--foreground", refused.result,
-                             "--data", refused.data, *options)
+        result = refused.run(SEGMENT, "--video", "toy", "--iterations", 5, "--foreground",
+                             refused.result, "--data", refused.data, *options)
         assert result.returncode == 0 and "4 frames done" in result.stdout, result.stderr
         for index in range(4):
             found = davis.read_annotation(refused.root / f"results/labels/toy/{index:05}.png")

@@ -94,7 +94,7 @@ def test_restart_and_keep_reach_the_trainings(settings, parsed):
 def test_rules_and_seed_reach_their_jobs_and_make_them_anew(settings, parsed):
     text = "--no-recovery --region-overlap 0.010 --lost-pixels 7 --coarse"
     run = dataclasses.replace(settings, seed=3, craf=craf_options.words(text))
-    assert run.craf == ("--coarse", "--no-recovery", "--lost-pixels", "7")  # what is not the default
+    assert run.craf == ("--coarse", "--no-recovery", "--lost-pixels", "7")
     label, = steps.STEPS["label"].commands(run, "one")
     args = parsed(label)
     assert args["coarse"] and args["no_recovery"] and not args["no_filter"]

@@ -213,5 +213,6 @@ def test_bad_settings_are_refused(settings, words):
     (("--size", "240"), ("HEIGHTxWIDTH", "'240'")), (("--count", 0), ("--count",)),
     (("--objects", "two"), ("--objects", "--help"))])
 def test_bad_arguments_end_in_one_line(run, tmp_path, arguments, words):
-    assert fails_in_one_line(run("tools/synthetic.py", "--data", tmp_path / "x", *arguments), *words)
+    result = run("tools/synthetic.py", "--data", tmp_path / "x", *arguments)
+    assert fails_in_one_line(result, *words)
     assert not (tmp_path / "x").exists()
