@@ -321,6 +321,6 @@ def test_a_video_s_first_frame_alone(blobs):
     assert [(frame.parent.name, frame.stem) for frame in frames] == [("more", "00000")]
     assert next_command(source, files.MODELS / "more/more_spn_iter_20.caffemodel") == (
         "python refine_spn.py --weights ../models/more/more_spn_iter_20.caffemodel "
-        f"--data {blobs} <iter> more")
+        f"--data {blobs} <iterations> more")
     with pytest.raises(UserError, match="no annotated first frame of other"):
         crops.RefinementCrops(param_str(blobs, video="other"))
