@@ -65,8 +65,7 @@ train-refine: backbone  ## the refinement net anew, from data/DAVIS and syntheti
 	    $(if $(ITERATIONS),--iterations $(ITERATIONS)) $(if $(RESTART),--restart)
 
 demo: backbone  ## a real video, segmented from its first frame
-	@$(VENV_PYTHON) -m tools.setup.demo_data
-	@$(VENV_PYTHON) tools/demo.py
+	@$(VENV_PYTHON) -m tools.setup.demo
 
 test: backbone  ## unit tests and a small end-to-end run
 	@$(VENV_PYTHON) -m pytest

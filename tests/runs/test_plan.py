@@ -141,12 +141,9 @@ def test_every_step_of_every_net_has_sane_limits(run):
             assert 10 < plan.minutes(big, step, whose) < 24 * 60
 
 
-def test_a_timing_that_fails_is_told_in_one_line(run, monkeypatch, tmp_path):
-    """The process that times finds no run.json."""
-    monkeypatch.setattr(settings, "RUNS", tmp_path)
-    run.folder.mkdir()
-    with pytest.raises(UserError, match=r"cannot be timed: settings of a run run\.json does not "
-                                        "exist$"):
+def test_a_timing_that_fails_is_told_in_one_line(run):
+    """The data set has no annotation."""
+    with pytest.raises(UserError, match="cannot be timed: annotation .*png does not exist$"):
         plan.time_here(run, [("train_object", ("one", 1))])
 
 

@@ -1,11 +1,12 @@
 """One private Slurm for all tests of this folder."""
 
 import pytest
-from slurm.cluster import Cluster
+
+from tests.slurm.cluster import Cluster
 
 
 @pytest.fixture(scope="session")
 def slurm():
-    """A slurm.cluster.Cluster that is ready for jobs; has two fake GPUs."""
+    """A Cluster that is ready for jobs; has two fake GPUs."""
     with Cluster() as cluster:
         yield cluster

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import psutil
 import pytest
-from slurm import cluster as cluster_module
-from slurm.cluster import Cluster, ClusterError
+
+from tests.slurm import cluster as cluster_module
+from tests.slurm.cluster import Cluster, ClusterError
 
 STUBBORN = "trap '' TERM; (setsid sh -c 'trap \"\" TERM; sleep 600' &) ; touch started; sleep 600"
-OWNER = ("import sys, time; from slurm.cluster import Cluster\n"
+OWNER = ("import sys, time; from tests.slurm.cluster import Cluster\n"
          "with Cluster() as cluster:\n"
          "    cluster.run('sbatch', '--wrap', sys.argv[1], cwd=sys.argv[2], check=True)\n"
          "    print(cluster.folder, flush=True); time.sleep(600)")
@@ -123,7 +124,7 @@ def test_it_leaves_nothing_and_lets_others_of_its_name_be(slurm, tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_nothing_is_left_where_its_owner_is_ended(number, tmp_path):
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     with subprocess.Popen([sys.executable, "-c", OWNER, STUBBORN, tmp_path], env=environment,
                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as owner:
         folder = Path(owner.stdout.readline().strip())

@@ -8,7 +8,8 @@ from segspn import files
 from segspn.errors import UserError
 from segspn.method import craf_options
 from segspn.runs import command_lines, settings
-from tools import demo, quality
+from tools import quality
+from tools.setup import demo
 
 COMMANDS = {
     **{f"demo, {what}": command for what, command in demo.commands()},
@@ -57,6 +58,7 @@ def ran(monkeypatch):
 
 def test_demo_runs_every_step_and_says_what_to_look_at(ran, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["demo.py"])
+    monkeypatch.setattr(demo.demo_data, "make", lambda: None)
     demo.main()
     assert ran == [(what, command, "make demo") for what, command in demo.commands()]
     told = capsys.readouterr().out

@@ -1,6 +1,7 @@
 """solve.py on what an earlier run left: what it finds done, goes on with, refuses or replaces."""
 
 import json
+import os
 
 import cv2
 import numpy as np
@@ -65,6 +66,20 @@ def test_finished_training_is_found_so(trainings):
     assert is_refused(trainings, training, training.model(40), "--resume", "--restart")
     weights.write_caffemodel(trainings.weights, {"conv1": [np.zeros((24, 3, 5, 5)), np.ones(24)]})
     assert is_refused(trainings, training, "began with other weights", "--restart", resume=True)
+
+
+def test_another_model_in_the_place_of_the_finished_one_is_refused(trainings):
+    training = trainings.solver("models", max_iter=40)
+    trainings.solve_here(training)
+    model = training.model(40)
+    os.utime(model, (1, 1))
+    assert finds_it_done(trainings, training, 40, resume=True)
+    content = model.read_bytes()
+    model.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert is_refused(trainings, training, model, "is another than was written", "--restart",
+                      resume=True)
+    trainings.solve_here(training, restart_changed=True)
+    assert model.read_bytes() == content
 
 
 def test_finished_training_goes_on_only_with_its_state(trainings, monkeypatch):

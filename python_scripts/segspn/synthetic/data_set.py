@@ -78,7 +78,7 @@ def write_sequence(root, recipe, index):
     for number, (image_path, label_path) in enumerate(paths_of(root, recipe, index)):
         if not (image_path.is_file() and label_path.is_file()):
             image, labels = scenes.frame(recipe.seed, index, number, recipe.size,
-                                            recipe.objects)
+                                         recipe.objects)
             davis.write_labels(label_path, labels)
             files.write_image(image_path, image, cv2.IMWRITE_JPEG_QUALITY, QUALITY)
         yield image_path

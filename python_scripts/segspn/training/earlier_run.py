@@ -2,7 +2,11 @@
 
 import json
 
+from segspn import done
 from segspn.errors import UserError
+
+KINDS = {"fingerprint": str, "seed": int, "keep_snapshots": bool, "finished": int, "model": list}
+NEEDED = ("fingerprint", "seed")  # of a record; the others may be missing
 
 
 class EarlierRun:
@@ -10,7 +14,8 @@ class EarlierRun:
 
     path        of its record, <prefix>_run.json: its `fingerprint` and `seed` among others,
                 `keep_snapshots`, and, when all is done that is to do in the end, `finished`,
-                its last iteration.  Runs of before there was `keep_snapshots` kept them.
+                its last iteration, and `model`, what its model is (done.seen).  Runs of before
+                there was `keep_snapshots` kept them.
     snapshots   the Snapshots of the training
     record      what it says, a dict; None where there is no such file, or it is damaged
     models      iterations that have a model
@@ -25,9 +30,8 @@ class EarlierRun:
     def _read(self):
         try:
             record = json.loads(self.path.read_text())
-            kinds = {"fingerprint": str, "seed": int,
-                     **{name: kind for name, kind in (("keep_snapshots", bool), ("finished", int))
-                        if name in record}}
+            kinds = {name: kind for name, kind in KINDS.items()
+                     if name in record or name in NEEDED}
             if all(type(record[name]) is kind for name, kind in kinds.items()):
                 return record
         except (ValueError, TypeError, KeyError):  # ValueError: neither JSON nor UTF-8
@@ -57,6 +61,8 @@ class EarlierRun:
         if self.record and self.record["fingerprint"] != fingerprint:
             return (f"the run to go on with, {self._snapshots.prefix}, began with other weights, "
                     "or has another net, solver or first frame")
+        if self._is_replaced(iterations):
+            return f"{self._snapshots.model(iterations)} is another than was written"
         if self.start(iterations) is not None:
             return None
         if self.models[-1] > iterations:
@@ -64,6 +70,12 @@ class EarlierRun:
                     "kept")
         return (f"{self.last_model} has no .solverstate to go on from (only --keep-snapshots keeps "
                 "that of a finished training)")
+
+    def _is_replaced(self, iterations):
+        """Whether the model of a finished training is not the one that it left."""
+        model = (self.record or {}).get("model")
+        return (model is not None and self.record.get("finished") == iterations in self.models
+                and not done.is_as_seen(self._snapshots.model(iterations), model))
 
     def start(self, iterations):
         """The iteration that a run of this length begins at; None where there is no such.

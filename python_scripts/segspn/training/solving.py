@@ -10,7 +10,7 @@ import caffe
 import numpy as np
 from tqdm import tqdm
 
-from segspn import files
+from segspn import done, files
 from segspn.caffenet import device, prototxt, published_head, weights
 from segspn.errors import UserError
 from segspn.signals import EndSignals
@@ -109,7 +109,8 @@ class Training:
             "caffe": caffe.__version__, "python": platform.python_version(),
             "numpy": np.__version__})
         record["keep_snapshots"] = keep_snapshots or record.get("keep_snapshots", False)
-        record.pop("finished", None)  # it is to go on
+        for name in ("finished", "model"):  # it is to go on
+            record.pop(name, None)
         return record
 
     def _note(self, **more):
@@ -217,7 +218,8 @@ class Training:
         if not self.record["keep_snapshots"]:
             self.snapshots.remove_states()
             self.snapshots.remove_models(before=self.iterations)
-        self._note(finished=self.iterations)
+        self._note(finished=self.iterations,
+                   model=done.seen(self.snapshots.model(self.iterations)))
 
     def _end_killed_run(self):
         """What a run that was killed after its last model has not done any more."""

@@ -7,13 +7,14 @@ coarse score maps as well, and draws both.  Each step is a command line that a u
 would type; it is printed.  A demo that was stopped goes on where it was.
 
 Example:
-    python tools/demo.py
+    python -m tools.setup.demo
 """
 
 from ResNetF import nets
 from segspn import cli, files
 from segspn.errors import script
 from segspn.runs import command_lines, settings
+from tools.setup import demo_data
 from tools.setup.demo_data import DEMO, SEQUENCE
 
 OUTPUT = files.RESULTS / "demo"
@@ -45,6 +46,7 @@ def parse_arguments(argv=None):
 @script
 def main():
     parse_arguments()
+    demo_data.make()
     seconds = sum(command_lines.run(what, command, "make demo") for what, command in commands())
     report = settings.RUNS / NAME / "report" / SEQUENCE / "report.html"
     print(f"\n{seconds:.0f} seconds; the report has those of each step")
