@@ -65,7 +65,7 @@ def score_maps(args, frames, objects):
         return {"scores": coarse,
                 "foreground": given or files.RESULTS / "ResNetF_fgbg" / args.video}
     label_video.check_refined(refined, frames, objects,
-                               masks=not (given or args.no_foreground))
+                              masks=not (given or args.no_foreground))
     taken = {"scores": refined, "maker": "refine_spn.py", "foreground": given or refined}
     return taken if given else {**taken, "foreground_maker": "refine_spn.py"}
 

@@ -31,7 +31,7 @@ def parse_arguments(argv=None):
     parser.add_argument("--output", type=Path, help="folder for the tables (that of the results)")
     parser.add_argument("--void", action="store_true",
                         help="leave out pixels that are 255 in the annotation; "
-                             "the official evaluation has them as background")
+                        "the official evaluation has them as background")
     parser.add_argument("--processes", type=cli.whole(), help="how many to use (all cores)")
     return parser.parse_args(argv)
 

@@ -49,12 +49,12 @@ def parse_arguments(argv=None):
 def main():
     args = parse_arguments()
     sources = document.Sources(davis.Davis(args.data), args.labels,
-                             **{name: getattr(args, name) for name in FOLDERS})
+                               **{name: getattr(args, name) for name in FOLDERS})
     timings = notes.timings(args.timings) if args.timings else []
     commands = notes.commands(args.commands) if args.commands else []
     page = args.output / "report.html"
     sizes = document.write(page, args.title, sources, list(dict.fromkeys(args.videos)),
-                         timings, commands, note=lambda text: print(f"note: {text}"))
+                           timings, commands, note=lambda text: print(f"note: {text}"))
     shares = ", ".join(f"{kind} {size / 1e6:.1f}" for kind, size in sizes.items())
     print(f"pictures, MB: {shares}; the page, with them in base64: "
           f"{page.stat().st_size / 1e6:.1f} MB")

@@ -55,7 +55,7 @@ def add_what(parser):
                       help="weights of the refinement net (spn/refine_small.caffemodel)")
     what.add_argument("--size", type=cli.size, metavar="HEIGHTxWIDTH",
                       help="to work at (480x854; for the thin net on videos of your own, a quarter "
-                           "of its area, in their shape)")
+                      "of its area, in their shape)")
     what.add_argument("--craf", type=craf_options.words, default=(), metavar="OPTIONS",
                       help="rules of the labels, in one text: those that segment_instances.py has")
     add_trainings(what)
