@@ -4,14 +4,22 @@ SETUP := $(if $(PYTHON),--python "$(PYTHON)") $(if $(CAFFE_SRC),--caffe-src "$(C
          $(if $(CUDA),--cuda "$(CUDA)") $(if $(SLURM),--slurm)
 SYSTEM_PYTHON := $(or $(PYTHON),python3)
 
-RUN := $(if $(NAME),--name "$(NAME)") $(if $(ITER),--iterations $(ITER)) \
+RUN := $(if $(NAME),--name "$(NAME)") $(if $(ITERATIONS),--iterations $(ITERATIONS)) \
        $(if $(BACKBONE),--backbone $(BACKBONE)) $(if $(WEIGHTS),--weights "$(WEIGHTS)") \
        $(if $(REFINEMENT),--refinement "$(REFINEMENT)") $(if $(SIZE),--size $(SIZE)) \
-       $(if $(LISTS),--lists $(LISTS)) $(if $(GENERIC_ITER),--generic-iterations $(GENERIC_ITER)) \
+       $(if $(CRAF),--craf "$(CRAF)") $(if $(SEED),--seed $(SEED)) $(if $(LISTS),--lists $(LISTS)) \
+       $(if $(GENERIC_ITERATIONS),--generic-iterations $(GENERIC_ITERATIONS)) \
        $(if $(JOBS),--jobs $(JOBS)) $(if $(THREADS),--threads $(THREADS)) \
        $(if $(GPUS),--gpus $(GPUS)) $(if $(CLUSTER),--cluster $(CLUSTER)) \
        $(if $(CLUSTER_OPTIONS),--cluster-options $(CLUSTER_OPTIONS)) $(if $(DRY),--dry-run) \
        $(if $(RESTART),--restart) $(if $(KEEP),--keep-snapshots)
+
+# Variables that have another name now.
+renamed = $(if $($(1)),$(error $(1) is now $(2)))
+$(call renamed,ITER,ITERATIONS)
+$(call renamed,GENERIC_ITER,GENERIC_ITERATIONS)
+$(call renamed,SEQUENCES,VIDEOS)
+$(call renamed,CLASS,VIDEO)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check check-cuda weights backbone data prototxts generic davis segment \
@@ -39,20 +47,22 @@ data: setup  ## DAVIS 2017 into data/DAVIS (SPLITS="trainval test-dev test-chall
 	@$(VENV_PYTHON) tools/davis.py get $(if $(SPLITS),--splits $(SPLITS))
 
 prototxts: setup  ## train nets and solvers of DAVIS 2017 test-challenge
-	@$(VENV_PYTHON) ResNetF/write_prototxts.py test-challenge
+	@$(VENV_PYTHON) ResNetF/write_prototxts.py --split test-challenge
 
-davis: backbone  ## all of a list: SPLIT=val (VIDEOS, ITER, BACKBONE, WEIGHTS, JOBS, GPUS, CLUSTER=slurm, DRY=1)
-	@$(VENV_PYTHON) tools/run.py --split "$(SPLIT)" $(if $(DATA),--data "$(DATA)") \
+davis: backbone  ## all of a list: SPLIT=val (VIDEOS, ITERATIONS, BACKBONE, CRAF, GPUS, CLUSTER=slurm, DRY=1)
+	@$(VENV_PYTHON) tools/run.py $(if $(DATA),--data "$(DATA)") $(if $(SPLIT),--split "$(SPLIT)") \
 	    $(if $(VIDEOS),--videos $(VIDEOS)) $(RUN)
 
 segment: backbone  ## a video of your own: VIDEO=name, after tools/import_video.py
-	@$(VENV_PYTHON) tools/run.py --data "$(or $(DATA),data/videos)" --videos "$(VIDEO)" $(RUN)
+	@$(VENV_PYTHON) tools/run.py --data "$(or $(DATA),data/videos)" \
+	    $(if $(VIDEO),--videos "$(VIDEO)") $(RUN)
 
-generic: backbone  ## the generic foreground model, from DAVIS train and val (LISTS, GENERIC_ITER)
+generic: backbone  ## the generic foreground model, from DAVIS train and val (LISTS, GENERIC_ITERATIONS)
 	@$(VENV_PYTHON) tools/run.py --generic-only $(if $(DATA),--data "$(DATA)") $(RUN)
 
 train-refine: backbone  ## the refinement net anew, from data/DAVIS and synthetic videos (EXCLUDE="dog")
-	@$(VENV_PYTHON) tools/train_refine.py $(if $(EXCLUDE),--exclude $(EXCLUDE)) $(if $(RESTART),--restart)
+	@$(VENV_PYTHON) tools/train_refine.py $(if $(EXCLUDE),--exclude $(EXCLUDE)) \
+	    $(if $(ITERATIONS),--iterations $(ITERATIONS)) $(if $(RESTART),--restart)
 
 demo: backbone  ## a real video, segmented from its first frame
 	@$(VENV_PYTHON) -m tools.setup.demo
@@ -67,8 +77,10 @@ test-slurm: backbone  ## the small run on a real Slurm, which is started and sto
 lint: setup  ## ruff
 	@$(VENV_PYTHON) -m ruff check .
 
-quality: backbone  ## what each stage adds, on synthetic videos with exact labels
-	@$(VENV_PYTHON) tools/quality.py
+quality: backbone  ## what each stage adds, on synthetic videos, or of DATA= and SPLIT= (VIDEOS, ITERATIONS, …)
+	@$(VENV_PYTHON) tools/quality.py $(if $(DATA),--data "$(DATA)") $(if $(SPLIT),--split "$(SPLIT)") \
+	    $(if $(VIDEOS),--videos $(VIDEOS)) $(if $(ITERATIONS),--iterations $(ITERATIONS)) \
+	    $(if $(SIZE),--size $(SIZE)) $(if $(BACKBONE),--backbone $(BACKBONE))
 
 bench: backbone  ## speed and memory, as ratios in one run (WHAT="nets propagation jobs": of these)
 	@for what in $(or $(WHAT),nets propagation); do \

@@ -1,15 +1,17 @@
 """Writes the trainings of ResNetF for a data set: train nets and their solvers.
 
 Example:
-    python ResNetF/write_prototxts.py test-challenge   # the 30 videos of DAVIS 2017 test-challenge
-    python ResNetF/write_prototxts.py ~/my-videos --size 240x427 --iterations 200
+    python ResNetF/write_prototxts.py --split test-challenge
+    python ResNetF/write_prototxts.py --data data/videos --size 240x427 --iterations 200
 
-The objects of another data set in DAVIS layout are counted in the annotations
-of its first frames.  The deploy nets are tracked; they are written with --deploy alone,
+The objects are counted in the annotations of the first frames.  Those of the 30 videos of
+DAVIS 2017 test-challenge are known: with --split test-challenge alone, or with options of the
+solver, nothing need be there.  The deploy nets are tracked; they are written with --deploy alone,
 after a change of nets.py.
 """
 
-from pathlib import Path
+import argparse
+import shlex
 
 from ResNetF import nets
 from segspn import cli
@@ -17,17 +19,20 @@ from segspn.caffenet import deploy, prototxt
 from segspn.data import davis
 from segspn.errors import UserError, script
 from segspn.files import from_scripts
+from segspn.runs import settings
 from segspn.training import prototxts
 
 
 def parse_arguments(argv=None):
     parser = cli.parser(__doc__)
-    parser.add_argument("data", nargs="?",
-                        help="a folder in DAVIS layout, or the word test-challenge")
-    parser.add_argument("--sequences", nargs="+", help="only these")
+    parser.add_argument("position", nargs="?", type=moved, help=argparse.SUPPRESS)
+    cli.add_data(parser, default=None)
+    cli.add_split(parser, help="list in ImageSets/2017 (all videos)")
+    cli.add_videos(parser, help="only these")
     parser.add_argument("--backbone", choices=list(nets.BACKBONES),
                         help="default: resnet101 where ResNetF/PN_ResNetF.caffemodel is")
-    parser.add_argument("--size", default="480x854", help="HEIGHTxWIDTH to work at (480x854)")
+    parser.add_argument("--size", type=cli.size, metavar="HEIGHTxWIDTH",
+                        help="to work at (480x854)")
     cli.add_solver(parser)
     parser.add_argument("--lists", nargs="+",
                         help="image lists of the generic training, relative to the data")
@@ -35,23 +40,36 @@ def parse_arguments(argv=None):
                         help="the generic training alone")
     parser.add_argument("--deploy", action="store_true", help="the tracked deploy nets")
     args = parser.parse_args(argv)
-    if not (args.data or args.deploy):
-        raise UserError("name a data set, or the word test-challenge; see --help")
+    if not (args.data or args.split or args.videos or args.deploy):
+        raise UserError("name a data set with --data, or --split test-challenge; see --help")
     if args.generic_only and not args.lists:
         raise UserError("--generic-only: name the image lists with --lists")
     return args
 
 
+def moved(text):
+    """What is said of a data set, or the word test-challenge, without its option."""
+    option = "--split" if text == "test-challenge" else "--data"
+    raise argparse.ArgumentTypeError(f"give {shlex.quote(text)} with {option}")
+
+
+def is_known(args):
+    """Whether the published numbers of objects are enough."""
+    return args.split == "test-challenge" and not (
+        args.data or args.videos or args.backbone or args.size or args.lists)
+
+
 def write_data_set(args):
-    """The trainings of the sequences of a data set, and the generic one where it has lists."""
+    """The trainings of the videos of a data set, and the generic one where it has lists."""
     backbone = nets.BACKBONES[args.backbone] if args.backbone else deploy.default_backbone()
-    data = davis.Davis(Path(args.data).expanduser())
-    size = deploy.parse_size(args.size, backbone)
+    data = davis.Davis(args.data or cli.DEFAULT_DATA)
+    size = deploy.checked_size(args.size or nets.WORKING_SIZE, backbone)
     changes = cli.solver_changes(args, backbone)
     for name in args.lists or ():
         data.listed(name)
     if not args.generic_only:
-        sequences = args.sequences or data.sequences()
+        sequences = (settings.chosen_videos(data, args.split, args.videos or [])[0]
+                     if args.split or args.videos else data.sequences())
         solver = prototxts.write_sequences(backbone, data, size, sequences, changes)
         print(f"wrote the trainings of {', '.join(sequences)} ({backbone.name})")
         print("next, in python_scripts/:",
@@ -69,11 +87,11 @@ def main():
         for path, net in deploy.resnetf_nets().items():
             prototxt.write(path, net)
         print("wrote the deploy nets to ResNetF/testnet_*/")
-    if args.data == "test-challenge":
+    if is_known(args):
         prototxts.write_test_challenge(from_scripts(cli.DEFAULT_DATA),
                                        cli.solver_changes(args, nets.RESNET101))
         print("wrote the trainings of DAVIS 2017 test-challenge to ResNetF/")
-    elif args.data:
+    elif args.data or args.split or args.videos:
         write_data_set(args)
 
 

@@ -1,6 +1,6 @@
 """Foreground masks of every frame of a video, by its fine-tuned net.
 
-Writes RESULT_DIR/<CLASS>/<frame>.png: 255 in the foreground, 0 elsewhere.
+Writes RESULT_DIR/<VIDEO>/<frame>.png: 255 in the foreground, 0 elsewhere.
 
 Example:
     python infer_test_fgbg.py ../models/lions/lions_fgbg_iter_3000.caffemodel \\
@@ -15,21 +15,21 @@ from segspn.data import davis
 from segspn.errors import script
 
 
-def parse_arguments():
+def parse_arguments(argv=None):
     parser = cli.parser(__doc__)
     parser.add_argument("weights", type=Path, help=".caffemodel of the foreground net")
     parser.add_argument("result_dir", type=Path, help="folder for the masks")
-    parser.add_argument("sequence", metavar="class", help="name of the video")
+    parser.add_argument("video", type=cli.video, help="its name")
     cli.add_inference(parser)
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 @script
 def main():
     args = parse_arguments()
-    frames = davis.Davis(args.data).frames(args.sequence)
+    frames = davis.Davis(args.data).frames(args.video)
     weights = files.existing_file(args.weights, "weights")
-    folder = args.result_dir / args.sequence
+    folder = args.result_dir / args.video
 
     from segspn.method import score_maps
 
@@ -38,8 +38,8 @@ def main():
         "testnet_fgbg", score_maps.write_mask, args)
     print(f"{folder}: {count} frames done, {len(frames) - count} were there")
     options = cli.inference_options(args.data, args.size, args.scale)
-    print("next, with a net of each object:", "python infer_test_perobj.py <iteration>",
-          args.sequence, "<object>", shlex.join(options))
+    print("next, with a net of each object:", "python infer_test_perobj.py <iterations>",
+          args.video, "<object>", shlex.join(options))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Score maps of one object in every frame of a video, by its fine-tuned net.
 
-Writes results/ResNetF_perobj_<ITER>/<CLASS>/<frame>_<OBJECT>.png (probability
+Writes results/ResNetF_perobj_<ITERATIONS>/<VIDEO>/<frame>_<OBJECT>.png (probability
 times 255) and .jpg (argmax times 255).  The net is
-models/<CLASS>/<CLASS>_obj_<OBJECT>_iter_<ITER>.caffemodel unless --weights is given.
+models/<VIDEO>/<VIDEO>_obj_<OBJECT>_iter_<ITERATIONS>.caffemodel unless --weights is given.
 
 Example:
     python infer_test_perobj.py 3000 lions 2
@@ -15,28 +15,28 @@ from segspn.data import davis
 from segspn.errors import UserError, script
 
 
-def parse_arguments():
+def parse_arguments(argv=None):
     parser = cli.parser(__doc__)
-    parser.add_argument("iteration", type=int, help="of the model's snapshot")
-    parser.add_argument("sequence", metavar="class", help="name of the video")
+    parser.add_argument("iterations", type=cli.whole(), help="of the model's training")
+    parser.add_argument("video", type=cli.video, help="its name")
     parser.add_argument("object", type=int, help="object id, from 1")
     parser.add_argument("--weights", type=Path, help="another model")
     cli.add_inference(parser)
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 @script
 def main():
     args = parse_arguments()
     data = davis.Davis(args.data)
-    frames = data.frames(args.sequence)
-    objects = data.first_objects(args.sequence)
+    frames = data.frames(args.video)
+    objects = data.first_objects(args.video)
     if args.object not in objects:
         raise UserError(f"object {args.object} is not in the first annotation of "
-                        f"{args.sequence}; it has {objects}")
-    name = f"{args.sequence}_obj_{args.object}_iter_{args.iteration}.caffemodel"
-    weights = files.existing_file(args.weights or files.MODELS / args.sequence / name, "weights")
-    folder = files.RESULTS / f"ResNetF_perobj_{args.iteration}" / args.sequence
+                        f"{args.video}; it has {objects}")
+    name = f"{args.video}_obj_{args.object}_iter_{args.iterations}.caffemodel"
+    weights = files.existing_file(args.weights or files.MODELS / args.video / name, "weights")
+    folder = files.RESULTS / f"ResNetF_perobj_{args.iterations}" / args.video
 
     from segspn.method import score_maps
 
@@ -46,7 +46,7 @@ def main():
         folder / f".made_from_{args.object}.jsonl", weights, "testnet_per_obj",
         score_maps.write_score_map, args)
     print(f"{folder}: {count} frames done, {len(frames) - count} were there")
-    print("next, with all objects:", cli.command("refine_spn.py", args.iteration, args.sequence,
+    print("next, with all objects:", cli.command("refine_spn.py", args.iterations, args.video,
                                                  *cli.data_options(args.data)))
 
 

@@ -1,7 +1,7 @@
 """Refines the score maps of a video's objects by its images, with spatial propagation.
 
-Reads results/ResNetF_perobj_<ITER>/<CLASS>/<frame>_<k>.png and the foreground
-masks, and writes results/SPN_<ITER>/<CLASS>/<frame>_<k>.png, and <frame>.png, the
+Reads results/ResNetF_perobj_<ITERATIONS>/<VIDEO>/<frame>_<k>.png and the foreground
+masks, and writes results/SPN_<ITERATIONS>/<VIDEO>/<frame>_<k>.png, and <frame>.png, the
 foreground mask dilated by a thirtieth of the height (16 px of 480): what lies
 outside of that is 0.  segment_instances.py takes them where they are.
 
@@ -16,39 +16,39 @@ from segspn.data import davis
 from segspn.errors import script
 
 
-def parse_arguments():
+def parse_arguments(argv=None):
     parser = cli.parser(__doc__)
-    parser.add_argument("iteration", type=int, help="of the per-object models")
-    parser.add_argument("sequence", metavar="class", help="name of the video")
+    parser.add_argument("iterations", type=cli.whole(), help="of the per-object models")
+    parser.add_argument("video", type=cli.video, help="its name")
     parser.add_argument("--weights", type=Path,
                         help="of a refinement net (spn/refine_small.caffemodel)")
     parser.add_argument("--foreground", type=Path, default=files.RESULTS / "ResNetF_fgbg",
-                        help="folder of <class>/<frame>.png (results/ResNetF_fgbg)")
+                        help="folder of <video>/<frame>.png (results/ResNetF_fgbg)")
     parser.add_argument("--no-foreground", action="store_true",
                         help="without foreground masks: all may be foreground")
     cli.add_run(parser)
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 @script
 def main():
     args = parse_arguments()
     data = davis.Davis(args.data)
-    frames = data.frames(args.sequence)
-    objects = data.first_objects(args.sequence)
+    frames = data.frames(args.video)
+    objects = data.first_objects(args.video)
 
     from segspn.method import refine
 
-    output = files.RESULTS / f"SPN_{args.iteration}" / args.sequence
+    output = files.RESULTS / f"SPN_{args.iterations}" / args.video
     task = refine.Refinement(
         frames=frames, objects=objects, output=output,
-        scores=files.RESULTS / f"ResNetF_perobj_{args.iteration}" / args.sequence,
-        foreground=None if args.no_foreground else args.foreground / args.sequence,
+        scores=files.RESULTS / f"ResNetF_perobj_{args.iterations}" / args.video,
+        foreground=None if args.no_foreground else args.foreground / args.video,
         weights=files.existing_file(args.weights or refine.SHIPPED, "weights"))
     done = task.run(args.gpu, args.force)
     print(f"{output}: {done} frames done, {len(frames) - done} were there")
-    print("next:", cli.command("segment_instances.py", "--class", args.sequence, "--iter",
-                               args.iteration, *cli.data_options(args.data)))
+    print("next:", cli.command("segment_instances.py", "--video", args.video, "--iterations",
+                               args.iterations, *cli.data_options(args.data)))
 
 
 if __name__ == "__main__":

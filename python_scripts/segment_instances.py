@@ -6,10 +6,10 @@ is 100 of 255 or more and the pixel lies in the foreground.  An object that is
 lost by that is looked for where it was.  Frame 0 is the annotation.  Writes indexed
 PNGs with the DAVIS palette.
 
-Of a video of the pipeline, results/labels/<CLASS>/<frame>.png.  Refined score maps
+Of a video of the pipeline, results/labels/<VIDEO>/<frame>.png.  Refined score maps
 (refine_spn.py) and their foreground masks are taken where they are, unless
 --coarse is given:
-    python segment_instances.py --class lions --iter 3000
+    python segment_instances.py --video lions --iterations 3000
 
 Of any folder of score maps <frame>_<k>.png, k the object's id in the annotation:
     python segment_instances.py --scores maps --foreground masks \\
@@ -21,43 +21,35 @@ from pathlib import Path
 from segspn import cli, files
 from segspn.data import davis
 from segspn.errors import UserError, script
-from segspn.method import craf, label_video
+from segspn.method import craf_options, label_video
 
 
-def parse_arguments():
+def parse_arguments(argv=None):
     parser = cli.parser(__doc__)
-    parser.add_argument("--class", dest="sequence", help="name of the video")
-    parser.add_argument("--iter", type=int, help="of the per-object models")
-    parser.add_argument("--coarse", action="store_true",
-                        help="take ResNetF's score maps even where refined ones are")
-    parser.add_argument("--scores", type=Path, help="folder of <frame>_<k>.png, instead of --class")
+    parser.add_argument("--video", type=cli.video, help="its name")
+    parser.add_argument("--iterations", type=cli.whole(), help="of the per-object models")
+    parser.add_argument("--scores", type=Path, help="folder of <frame>_<k>.png, instead of --video")
     parser.add_argument("--annotation", type=Path, help="PNG of the first frame, with --scores")
-    foreground = parser.add_mutually_exclusive_group()
-    foreground.add_argument("--foreground", type=Path,
-                            help="folder of <class>/<frame>.png (results/SPN_<ITER> with refined "
-                                 "score maps, else results/ResNetF_fgbg); with --scores, of "
-                                 "<frame>.png")
-    foreground.add_argument("--no-foreground", action="store_true",
-                            help="without foreground masks: all may be foreground")
     parser.add_argument("--output", type=Path,
-                        help="folder for <class>/<frame>.png (results/labels); with --scores, for "
+                        help="folder for <video>/<frame>.png (results/labels); with --scores, for "
                              "<frame>.png")
-    parser.add_argument("--no-filter", action="store_true",
-                        help="take score maps as they are, and look for no lost object")
-    parser.add_argument("--no-recovery", action="store_true", help="look for no lost object")
     parser.add_argument("--force", action="store_true", help="do all frames again")
     cli.add_data(parser)
-    cli.add_fields(parser, "thresholds of the filter and of the labels", craf.Thresholds)
-    return checked(parser.parse_args())
+    craf_options.add(parser).add_argument(
+        "--foreground", type=Path,
+        help="folder of <video>/<frame>.png (results/SPN_<ITERATIONS> with refined score maps, "
+             "else results/ResNetF_fgbg); with --scores, of <frame>.png")
+    return checked(parser.parse_args(argv))
 
 
 def checked(args):
     """`args`, if they are of one form.  Raises UserError."""
     if args.scores is None:
-        if args.sequence is None or args.iter is None or args.annotation:
-            raise UserError("give --class and --iter, or --scores and --annotation; see --help")
-    elif args.sequence is not None or args.iter is not None or args.coarse:
-        raise UserError("--scores does not go with --class, --iter and --coarse; see --help")
+        if args.video is None or args.iterations is None or args.annotation:
+            raise UserError("give --video and --iterations, or --scores and --annotation; "
+                            "see --help")
+    elif args.video is not None or args.iterations is not None or args.coarse:
+        raise UserError("--scores does not go with --video, --iterations and --coarse; see --help")
     elif not (args.annotation and args.output and (args.foreground or args.no_foreground)):
         raise UserError("--scores needs --annotation, --output, and --foreground or "
                         "--no-foreground; see --help")
@@ -66,14 +58,14 @@ def checked(args):
 
 def score_maps(args, frames, objects):
     """The folders of the score maps and foreground masks to take, and who makes them: a dict."""
-    coarse = files.RESULTS / f"ResNetF_perobj_{args.iter}" / args.sequence
-    refined = files.RESULTS / f"SPN_{args.iter}" / args.sequence
-    given = args.foreground and args.foreground / args.sequence
+    coarse = files.RESULTS / f"ResNetF_perobj_{args.iterations}" / args.video
+    refined = files.RESULTS / f"SPN_{args.iterations}" / args.video
+    given = args.foreground and args.foreground / args.video
     if args.coarse or not refined.is_dir():
         return {"scores": coarse,
-                "foreground": given or files.RESULTS / "ResNetF_fgbg" / args.sequence}
+                "foreground": given or files.RESULTS / "ResNetF_fgbg" / args.video}
     label_video.check_refined(refined, frames, objects,
-                               masks=not (given or args.no_foreground))
+                              masks=not (given or args.no_foreground))
     taken = {"scores": refined, "maker": "refine_spn.py", "foreground": given or refined}
     return taken if given else {**taken, "foreground_maker": "refine_spn.py"}
 
@@ -81,13 +73,13 @@ def score_maps(args, frames, objects):
 def of_pipeline(args):
     """(folder of the images, what to label) of a video of the pipeline."""
     data = davis.Davis(args.data)
-    frames = data.frames(args.sequence)
-    data.first_frame(args.sequence)  # checked to be there, and of one size
+    frames = data.frames(args.video)
+    data.first_frame(args.video)  # checked to be there, and of one size
     return files.from_scripts(frames[0].parent), {
         "frames": [path.stem for path in frames],
-        **score_maps(args, frames, data.first_objects(args.sequence)),
-        "annotation": data.annotations / args.sequence / "00000.png",
-        "output": (args.output or files.RESULTS / "labels") / args.sequence}
+        **score_maps(args, frames, data.first_objects(args.video)),
+        "annotation": data.annotations / args.video / "00000.png",
+        "output": (args.output or files.RESULTS / "labels") / args.video}
 
 
 def of_folders(args):
@@ -100,7 +92,7 @@ def of_folders(args):
 @script
 def main():
     args = parse_arguments()
-    thresholds = cli.from_fields(args, craf.Thresholds)
+    thresholds = craf_options.thresholds(args)
     images, video = of_folders(args) if args.scores else of_pipeline(args)
     if args.no_foreground:
         video["foreground"] = None
@@ -109,7 +101,7 @@ def main():
         recovery=not (args.no_filter or args.no_recovery))
     done = task.run(args.force)
     print(f"{task.output}: {done} frames done, {len(task.frames) - done} were there")
-    name = args.sequence or task.output.resolve().name
+    name = args.video or task.output.resolve().name
     print("next:", cli.command(
         "../tools/overlay.py", "--frames", images, "--labels", files.from_scripts(task.output),
         "--output", f"../results/overlay/{name}"))

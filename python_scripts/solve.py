@@ -19,16 +19,17 @@ import sys
 from pathlib import Path
 
 from segspn import cli, files
-from segspn.errors import UserError, script
+from segspn.errors import script
 from segspn.training import refinement_crops, samples
 
 
-def parse_arguments():
+def parse_arguments(argv=None):
     parser = cli.parser(__doc__)
     parser.add_argument("weights", help=".caffemodel to start from, or the word none")
     parser.add_argument("solver", help="solver prototxt")
-    parser.add_argument("--iterations", type=int, help="where to stop (the solver's max_iter)")
-    parser.add_argument("--gpu", type=int, help="GPU number (the CPU)")
+    parser.add_argument("--iterations", type=cli.whole(),
+                        help="where to stop (the solver's max_iter)")
+    parser.add_argument("--gpu", type=cli.gpu, metavar="ID", help="device number (the CPU)")
     parser.add_argument("--resume", action="store_true", help="go on from the latest snapshot")
     parser.add_argument("--restart", action="store_true", help="delete an earlier run's snapshots")
     parser.add_argument("--restart-changed", action="store_true",
@@ -37,13 +38,8 @@ def parse_arguments():
                         "model that is asked for nor a state to go on from")
     parser.add_argument("--keep-snapshots", action="store_true",
                         help="keep the models and solver states of all snapshots")
-    parser.add_argument("--seed", type=int, help="of fillers and augmentation (0)")
-    args = parser.parse_args()
-    if args.seed is not None and not 0 <= args.seed < 2**31:
-        raise UserError(f"--seed must be from 0 to 2147483647, not {args.seed}")
-    if args.iterations is not None and args.iterations < 1:
-        raise UserError(f"--iterations must be at least 1, not {args.iterations}")
-    return args
+    parser.add_argument("--seed", type=cli.seed, help="of fillers and augmentation (0)")
+    return parser.parse_args(argv)
 
 
 def next_command(source, model):
@@ -52,11 +48,12 @@ def next_command(source, model):
     if isinstance(source, refinement_crops.RefinementCrops):
         root = refinement_crops.davis_root(source.sources[0][0][0])
         command = cli.command("refine_spn.py", "--weights", trained, *cli.data_options(root))
-        return f"{command} <iter> {shlex.quote(given['video']) if given['video'] else '<class>'}"
+        video = shlex.quote(given["video"]) if given["video"] else "<video>"
+        return f"{command} <iterations> {video}"
     if isinstance(source, samples.GenericForeground):
         return (cli.command("solve.py", trained)
-                + " ../ResNetF/testnet_per_obj/<class>/solver_<object>.prototxt")
-    options = cli.inference_options(source.data.root, "x".join(map(str, source.size)))
+                + " ../ResNetF/testnet_per_obj/<video>/solver_<object>.prototxt")
+    options = cli.inference_options(source.data.root, source.size)
     if isinstance(source, samples.FirstFrameForeground):
         return cli.command("infer_test_fgbg.py", trained, "../results/ResNetF_fgbg",
                            given["sequence"], *options)

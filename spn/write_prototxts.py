@@ -26,11 +26,13 @@ def parse_arguments(argv=None):
     parser.add_argument("sources", nargs="*", help="images with masks to train on")
     parser.add_argument("--net", choices=list(nets.NETS), default=nets.REFINE_SMALL.name,
                         help="net to train (refine_small)")
-    parser.add_argument("--exclude", nargs="+", default=[], help="sequences to leave out")
-    parser.add_argument("--video", help="fine-tune on the first frame of this sequence alone")
+    parser.add_argument("--exclude", nargs="+", default=[], type=cli.video, metavar="VIDEO",
+                        help="videos to leave out")
+    parser.add_argument("--video", type=cli.video,
+                        help="fine-tune on the first frame of this one alone")
     parser.add_argument("--coarse", nargs="+", default=[], type=Path,
-                        help="folders of real score maps, <class>/<frame>_<k>.png, to learn from")
-    parser.add_argument("--batch", type=int, help="crops an iteration")
+                        help="folders of real score maps, <video>/<frame>_<k>.png, to learn from")
+    parser.add_argument("--batch", type=cli.whole(), help="crops an iteration")
     cli.add_solver(parser)
     parser.add_argument("--deploy", action="store_true", help="the tracked deploy nets")
     args = parser.parse_args(argv)

@@ -76,7 +76,7 @@ def parsed(monkeypatch, tmp_path):
     """Parses a command line by its script's own parser, in a project that has all folders."""
     (tmp_path / "python_scripts").mkdir()
     monkeypatch.chdir(tmp_path / "python_scripts")
-    return lambda command: parse(command, monkeypatch, tmp_path)
+    return parse
 
 
 @pytest.fixture

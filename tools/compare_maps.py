@@ -6,7 +6,7 @@ object, the mean over its frames, and the mean over all objects.  Frame 0, which
 was annotated, is left out.
 
 Example:
-    python tools/compare_maps.py --data data/synthetic --sequences synthetic-0000 \\
+    python tools/compare_maps.py --data data/synthetic --videos synthetic-0000 \\
         --coarse results/ResNetF_perobj_200 --refined results/SPN_200
 """
 
@@ -26,17 +26,17 @@ HEADER = ("object", "frames", "J coarse", "J refined", "", "F coarse", "F refine
 FORMATS = ("", "", ".1f", ".1f", "+.1f", ".1f", ".1f", "+.1f")
 
 
-def parse_arguments():
+def parse_arguments(argv=None):
     parser = cli.parser(__doc__)
     cli.add_data(parser)
-    parser.add_argument("--sequences", nargs="+", required=True, help="names of the videos")
-    parser.add_argument("--coarse", type=Path, required=True, help="folder of <class>/*.png")
-    parser.add_argument("--refined", type=Path, required=True, help="folder of <class>/*.png")
+    cli.add_videos(parser, required=True, help="their names")
+    parser.add_argument("--coarse", type=Path, required=True, help="folder of <video>/*.png")
+    parser.add_argument("--refined", type=Path, required=True, help="folder of <video>/*.png")
     parser.add_argument("--annotations", type=Path,
-                        help="folder of <class>/<frame>.png (the data set's)")
-    parser.add_argument("--frames", type=int, nargs="+",
+                        help="folder of <video>/<frame>.png (the data set's)")
+    parser.add_argument("--frames", type=cli.whole(0), nargs="+",
                         help="only these (all annotated ones but 0)")
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def measure(folder, frame, annotation, k):
@@ -80,7 +80,7 @@ def main():
     data = davis.Davis(args.data)
     annotations = args.annotations or data.annotations
     lines, means = [], []
-    for sequence in map(davis.checked_sequence, args.sequences):
+    for sequence in args.videos:
         for k, rows in sorted(figures(args, annotations, sequence).items()):
             means.append(rows.mean(0))
             lines.append(row(f"{sequence} {k}", len(rows), means[-1]))

@@ -7,18 +7,21 @@ Example:
     python tools/convert_caffemodel.py PN_ResNetF.caffemodel PN_ResNetF_projected.caffemodel
 """
 
-
 from segspn import cli, files
 from segspn.caffenet import published_head, weights
 from segspn.errors import UserError, script
 
 
-@script
-def main():
+def parse_arguments(argv=None):
     parser = cli.parser(__doc__)
     parser.add_argument("input", help=".caffemodel in the published layout")
     parser.add_argument("output", help=".caffemodel to write")
-    args = parser.parse_args()
+    return parser.parse_args(argv)
+
+
+@script
+def main():
+    args = parse_arguments()
     blobs = weights.read_caffemodel(args.input)
     if not published_head.is_published(blobs):
         raise UserError(f"weights {args.input} is not in the published layout: "

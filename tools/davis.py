@@ -11,7 +11,7 @@ is printed and kept in archives.json, and an archive with another one is refused
 Example:
     python tools/davis.py get
     python tools/davis.py get --splits trainval --archives ~/Downloads
-    python tools/davis.py check --splits train val
+    python tools/davis.py check --split train val
 """
 
 import argparse
@@ -28,34 +28,32 @@ from segspn.data import davis_check, davis_get, download
 from segspn.errors import UserError, count, script
 
 
-def parse_arguments():
+def parse_arguments(argv=None):
     parser = cli.parser(__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     get = commands.add_parser("get", help="download and unpack it")
     check = commands.add_parser("check", help="look whether it is whole")
     for command in (get, check):
-        command.add_argument("--root", type=Path, default=cli.DEFAULT_DATA,
-                             help="folder of the data set (data/DAVIS)")
+        cli.add_data(command, help="folder of the data set (data/DAVIS)")
     get.add_argument("--splits", nargs="+", choices=davis_get.LISTS, metavar="SPLIT",
                      default=list(davis_get.LISTS), help="of trainval, test-dev, "
                      "test-challenge (all)")
     source = get.add_mutually_exclusive_group()
     source.add_argument("--from", dest="base", metavar="URL", default=davis_get.BASE,
                         help=f"address of the folder of the archives ({davis_get.BASE})")
-    source.add_argument("--archives", type=Path, metavar="DIR",
+    source.add_argument("--archives", type=cli.path, metavar="FOLDER",
                         help="folder of archives that you downloaded; no network is used")
     get.add_argument("--keep", action="store_true", help="keep downloaded archives, in "
-                     "<root>/.download")
+                     "<data>/.download")
     get.add_argument("--sha256", nargs="+", type=sha256, default=[], metavar="NAME=HEX",
                      help="sha256 that the archive of a split must have")
     get.add_argument("--accept-changed", action="store_true",
                      help="take an archive whose sha256 is another than last time")
-    check.add_argument("--splits", nargs="+", metavar="LIST",
-                       help="lists in ImageSets/2017 (all that there are)")
+    cli.add_split(check, nargs="+", help="lists in ImageSets/2017 (all that there are)")
     check.add_argument("--full", action="store_true", help="decode every frame (a "
                        "JPEG has no checksum: it finds what cannot be decoded at all)")
     check.add_argument("--json", type=Path, metavar="FILE", help="write what was found to it")
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def sha256(text):
@@ -71,27 +69,27 @@ def sha256(text):
 
 def command(name, root, *words):
     """A command line of this script for the same data set, quoted."""
-    where = [] if root == cli.DEFAULT_DATA else ["--root", str(root)]
+    where = [] if root == cli.DEFAULT_DATA else ["--data", str(root)]
     return shlex.join(["python", "tools/davis.py", name, *where, *words])
 
 
 def get(args):
-    order = davis_get.Order(args.root, tuple(args.splits), args.base, args.archives, args.keep,
+    order = davis_get.Order(args.data, tuple(args.splits), args.base, args.archives, args.keep,
                             dict(args.sha256), args.accept_changed)
     try:
         faults = davis_get.get(order)
     except download.Unreachable as error:
-        words = command("get", args.root, "--archives", "FOLDER", "--splits", *args.splits)
+        words = command("get", args.data, "--archives", "FOLDER", "--splits", *args.splits)
         raise UserError(f"{error} and run: {words}") from error
     if faults:
-        raise UserError(f"{'; '.join(faults)}; see them with: {command('check', args.root)}")
+        raise UserError(f"{'; '.join(faults)}; see them with: {command('check', args.data)}")
 
 
 def check(args):
-    if not args.root.is_dir():
-        raise UserError(f"{args.root} is not a folder; make it with: "
-                        f"{command('get', args.root)}")
-    report = davis_check.check(args.root, args.splits, args.full)
+    if not args.data.is_dir():
+        raise UserError(f"{args.data} is not a folder; make it with: "
+                        f"{command('get', args.data)}")
+    report = davis_check.check(args.data, args.split, args.full)
     if report.sequences:
         header, rows = report.table()
         print(tabulate(rows, header, "pipe", disable_numparse=True,
@@ -102,21 +100,21 @@ def check(args):
         print(f"fault: {fault}")
     print(report.summary())
     if args.json:
-        files.write_text(args.json, json.dumps({"root": str(args.root), **dataclasses.asdict(
+        files.write_text(args.json, json.dumps({"root": str(args.data), **dataclasses.asdict(
             report)}, indent=1) + "\n")
         print(f"wrote {args.json}")
     if report.faults:
         faults = count(len(report.faults), "fault")
-        raise UserError(f"{args.root} is not whole, see the {faults} above; "
-                        f"{command('get', args.root)} brings what DAVIS 2017 has")
+        raise UserError(f"{args.data} is not whole, see the {faults} above; "
+                        f"{command('get', args.data)} brings what DAVIS 2017 has")
 
 
 @script
 def main():
     args = parse_arguments()
     {"get": get, "check": check}[args.command](args)
-    print("next:", "make davis SPLIT=val DRY=1" if args.root == cli.DEFAULT_DATA else
-          shlex.join(["python", "tools/run.py", "--data", str(args.root), "--split", "val",
+    print("next:", "make davis SPLIT=val DRY=1" if args.data == cli.DEFAULT_DATA else
+          shlex.join(["python", "tools/run.py", "--data", str(args.data), "--split", "val",
                       "--dry-run"]))
 
 

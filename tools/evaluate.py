@@ -7,7 +7,7 @@ per-frame_results-<split>.csv.  The first and the last frame of a sequence do no
 count.  Whatever is missing or does not match is an error.
 
 Example:
-    python tools/evaluate.py --results results/labels --davis data/DAVIS --split val
+    python tools/evaluate.py --results results/labels --data data/DAVIS --split val
 """
 
 from pathlib import Path
@@ -20,21 +20,20 @@ from segspn.errors import script
 from segspn.evaluation import davis2017
 
 
-def parse_arguments():
+def parse_arguments(argv=None):
     parser = cli.parser(__doc__)
     parser.add_argument("--results", type=Path, required=True,
                         help="folder of <sequence>/<frame>.png")
-    parser.add_argument("--davis", type=Path, default=cli.DEFAULT_DATA,
-                        help="data set in DAVIS layout (data/DAVIS)")
-    parser.add_argument("--split", required=True,
-                        help="list in ImageSets/2017, and part of the names of the tables")
-    parser.add_argument("--sequences", nargs="+", help="only these, whatever the list has")
+    cli.add_data(parser)
+    cli.add_split(parser, required=True,
+                  help="list in ImageSets/2017, and part of the names of the tables")
+    cli.add_videos(parser, help="only these, whatever the list has")
     parser.add_argument("--output", type=Path, help="folder for the tables (that of the results)")
     parser.add_argument("--void", action="store_true",
                         help="leave out pixels that are 255 in the annotation; "
-                             "the official evaluation has them as background")
-    parser.add_argument("--processes", type=int, help="how many to use (all cores)")
-    return parser.parse_args()
+                        "the official evaluation has them as background")
+    parser.add_argument("--processes", type=cli.whole(), help="how many to use (all cores)")
+    return parser.parse_args(argv)
 
 
 def table(header, rows):
@@ -46,14 +45,12 @@ def table(header, rows):
 @script
 def main():
     args = parse_arguments()
-    split = davis.checked_sequence(args.split, "split")
-    sequences = args.sequences or davis.listed_sequences(args.davis, split)
-    evaluations = davis2017.evaluate(args.results, args.davis, sequences, args.void,
-                                      args.processes)
+    videos = args.videos or davis.listed_sequences(args.data, args.split)
+    evaluations = davis2017.evaluate(args.results, args.data, videos, args.void, args.processes)
     overall = davis2017.summary(evaluations)
     print(table(davis2017.COLUMNS, [overall.values()]), end="\n\n")
     print(table(("Sequence", "J-Mean", "F-Mean"), davis2017.object_rows(evaluations)), end="\n\n")
-    for path in davis2017.write_tables(args.output or args.results, split, evaluations):
+    for path in davis2017.write_tables(args.output or args.results, args.split, evaluations):
         print(f"wrote {path}")
 
 

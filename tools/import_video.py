@@ -8,10 +8,11 @@ has one object), or with one colour an object, black or transparent where there 
 It may be of the frame's size, or of another one of its aspect.
 
 Example:
-    python tools/import_video.py ~/holiday.mp4 --mask ~/first_frame.png --name holiday \\
+    python tools/import_video.py ~/holiday.mp4 --mask ~/first_frame.png --video holiday \\
         --fps 12 --range 50:170
 """
 
+import argparse
 import os
 import re
 import shlex
@@ -19,38 +20,35 @@ from pathlib import Path
 
 from segspn import cli, files
 from segspn.data import davis, first_mask, importing
-from segspn.errors import UserError, script
+from segspn.errors import script
 from segspn.report import overlay
 
 
-def parse_arguments():
-    """The importing.Order of the command line.  Raises UserError."""
+def parse_arguments(argv=None):
     parser = cli.parser(__doc__)
     parser.add_argument("clip", type=Path, help="video, or folder of images")
     parser.add_argument("--mask", type=Path, required=True, metavar="FIRST.png",
                         help="the objects in the first frame that is taken")
-    parser.add_argument("--name", required=True,
-                        help="of the sequence: letters, digits, '-', '_', '.'")
+    parser.add_argument("--video", type=cli.video, required=True, metavar="NAME",
+                        help="its name from now on: letters, digits, '-', '_', '.'")
     parser.add_argument("--fps", type=float, help="frames a second to keep (all)")
-    parser.add_argument("--size", help="HEIGHTxWIDTH, px (height 480 by the aspect, or the "
-                        "video's own where that is less)")
-    parser.add_argument("--range", default=":", metavar="A:B",
+    parser.add_argument("--size", type=cli.size, metavar="HEIGHTxWIDTH",
+                        help="px (height 480 by the aspect, or the video's own where that is less)")
+    parser.add_argument("--range", type=frame_range, default=(0, None), metavar="A:B",
                         help="frames of the clip, from 0, both included (:, which is all)")
-    parser.add_argument("--data", type=Path, default=importing.VIDEOS,
-                        help="data set that it is added to (data/videos)")
+    cli.add_data(parser, default=importing.VIDEOS,
+                 help="data set that it is added to (data/videos)")
     parser.add_argument("--force", action="store_true",
-                        help="replace a sequence of this name, with all its annotations")
-    args = parser.parse_args()
-    frames = re.fullmatch(r"(\d{0,9}):(\d{0,9})", args.range, re.ASCII)
+                        help="replace a video of this name, with all its annotations")
+    return parser.parse_args(argv)
+
+
+def frame_range(text):
+    """(first, last) of "A:B"; last None for the end."""
+    frames = re.fullmatch("([0-9]{0,9}):([0-9]{0,9})", text)
     if not frames:
-        raise UserError(f"--range must be A:B, frame numbers from 0, not {args.range!r}")
-    size = re.fullmatch(r"(\d{1,5})x(\d{1,5})", args.size or "0x0", re.ASCII)
-    if not size:
-        raise UserError(f"--size must be HEIGHTxWIDTH, as 480x854, not {args.size!r}")
-    return importing.Order(
-        args.clip, args.mask, args.name, args.data, args.fps,
-        tuple(map(int, size.groups())) if args.size is not None else None,
-        int(frames[1] or 0), int(frames[2]) if frames[2] else None, args.force)
+        raise argparse.ArgumentTypeError(f"must be A:B, frame numbers from 0, not {text!r}")
+    return int(frames[1] or 0), int(frames[2]) if frames[2] else None
 
 
 def shown(path):
@@ -61,7 +59,9 @@ def shown(path):
 
 @script
 def main():
-    order = parse_arguments()
+    args = parse_arguments()
+    order = importing.Order(args.clip, args.mask, args.video, args.data, args.fps, args.size,
+                            *args.range, args.force)
     made = importing.import_clip(order)
     preview = files.RESULTS / f"import/{order.name}.png"
     files.write_image(preview, overlay.tint(*davis.Davis(order.data).first_frame(order.name)))

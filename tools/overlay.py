@@ -21,7 +21,7 @@ from segspn.report import overlay
 SHEET_WIDTH = 1600  # px
 
 
-def parse_arguments():
+def parse_arguments(argv=None):
     parser = cli.parser(__doc__)
     parser.add_argument("--frames", required=True, type=Path, help="folder of .jpg frames")
     parser.add_argument("--labels", required=True, type=Path, help="folder of .png labels")
@@ -29,17 +29,12 @@ def parse_arguments():
                         help="folder for overlay.mp4 and contact_sheet.png")
     parser.add_argument("--beside", type=Path,
                         help="folder of other labels (.png), for the contact sheet")
-    parser.add_argument("--fps", type=float, default=12, help="frames a second (12)")
-    parser.add_argument("--tiles", type=int, default=12, help="frames on the sheet (12)")
-    parser.add_argument("--columns", type=int, default=4, help="columns of the sheet (4)")
-    args = parser.parse_args()
-    for name in ("tiles", "columns"):
-        if getattr(args, name) < 1:
-            raise UserError(f"--{name} must be at least 1, not {getattr(args, name)}")
+    parser.add_argument("--fps", type=cli.real(0.1, 1000), default=12, help="frames a second (12)")
+    parser.add_argument("--tiles", type=cli.whole(), default=12, help="frames on the sheet (12)")
+    parser.add_argument("--columns", type=cli.whole(), default=4, help="columns of the sheet (4)")
+    args = parser.parse_args(argv)
     if args.beside and args.columns % 2:
         raise UserError(f"--columns must be even with --beside, not {args.columns}")
-    if not 0.1 <= args.fps <= 1000:
-        raise UserError(f"--fps must be from 0.1 to 1000, not {args.fps:g}")
     return args
 
 

@@ -12,11 +12,15 @@ from segspn.report import overview
 from segspn.runs import settings
 
 
-@script
-def main():
+def parse_arguments(argv=None):
     parser = cli.parser(__doc__)
     parser.add_argument("folder", type=Path, help="of the run, results/runs/<name>")
-    path = overview.write(settings.Run.read(parser.parse_args().folder))
+    return parser.parse_args(argv)
+
+
+@script
+def main():
+    path = overview.write(settings.Run.read(parse_arguments().folder))
     print(f"wrote {path}; open it in a browser")
 
 

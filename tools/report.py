@@ -2,7 +2,7 @@
 
 A player of the frames with their layers (foreground, score maps, labels, ground
 truth, errors), J and F over time, the loss of the trainings, figures and timings.
-Each folder has a folder a sequence, as the scripts write them; what is not given,
+Each folder has a folder a video, as the scripts write them; what is not given,
 or not there, the page does not offer.  Without ground truth of more than the
 first frame there are no J and F; they are those of evaluate.py (without --void).
 
@@ -10,7 +10,7 @@ first frame there are no J and F; they are those of evaluate.py (without --void)
 --commands a text with a command a line, or JSON {what: command}.
 
 Example:
-    python tools/report.py --data data/demo --sequences bunny \\
+    python tools/report.py --data data/demo --videos bunny \\
         --labels results/demo/refined --scores results/ResNetF_perobj_200 \\
         --refined results/SPN_200 --foreground results/ResNetF_fgbg --models models \\
         --timings results/demo/summary.md --output results/demo/report
@@ -20,46 +20,41 @@ from pathlib import Path
 
 from segspn import cli
 from segspn.data import davis
-from segspn.errors import UserError, script
+from segspn.errors import script
 from segspn.report import document, notes
 
-FOLDERS = {"scores": "<sequence>/<frame>_<k>.png, score maps of ResNetF",
-           "refined": "<sequence>/<frame>_<k>.png, refined score maps",
-           "foreground": "<sequence>/<frame>.png, foreground masks",
-           "models": "<sequence>/*_log.csv, logs of the trainings",
-           "annotations": "<sequence>/<frame>.png, ground truth (the data set's)"}
+FOLDERS = {"scores": "<video>/<frame>_<k>.png, score maps of ResNetF",
+           "refined": "<video>/<frame>_<k>.png, refined score maps",
+           "foreground": "<video>/<frame>.png, foreground masks",
+           "models": "<video>/*_log.csv, logs of the trainings",
+           "annotations": "<video>/<frame>.png, ground truth (the data set's)"}
 
 
-def parse_arguments():
+def parse_arguments(argv=None):
     parser = cli.parser(__doc__)
     cli.add_data(parser)
-    parser.add_argument("--sequences", nargs="+", required=True, help="names of the videos")
-    parser.add_argument("--labels", type=Path, required=True,
-                        help="folder of <sequence>/<frame>.png, object ids")
+    cli.add_videos(parser, required=True, help="their names")
+    parser.add_argument("--labels", type=cli.folder, required=True,
+                        help="folder of <video>/<frame>.png, object ids")
     for name, text in FOLDERS.items():
-        parser.add_argument(f"--{name}", type=Path, help=f"folder of {text}")
+        parser.add_argument(f"--{name}", type=cli.folder, help=f"folder of {text}")
     parser.add_argument("--timings", type=Path, help="file of the steps' seconds")
     parser.add_argument("--commands", type=Path, help="file of the command lines")
     parser.add_argument("--title", default="Segmentation report", help="title of the page")
     parser.add_argument("--output", type=Path, required=True, help="folder for report.html")
-    args = parser.parse_args()
-    for name in ["labels", *FOLDERS]:
-        folder = getattr(args, name)
-        if folder and not folder.is_dir():
-            raise UserError(f"--{name}: {folder} is not a folder")
-    return args
+    return parser.parse_args(argv)
 
 
 @script
 def main():
     args = parse_arguments()
     sources = document.Sources(davis.Davis(args.data), args.labels,
-                             **{name: getattr(args, name) for name in FOLDERS})
+                               **{name: getattr(args, name) for name in FOLDERS})
     timings = notes.timings(args.timings) if args.timings else []
     commands = notes.commands(args.commands) if args.commands else []
     page = args.output / "report.html"
-    sizes = document.write(page, args.title, sources, list(dict.fromkeys(args.sequences)),
-                         timings, commands, note=lambda text: print(f"note: {text}"))
+    sizes = document.write(page, args.title, sources, list(dict.fromkeys(args.videos)),
+                           timings, commands, note=lambda text: print(f"note: {text}"))
     shares = ", ".join(f"{kind} {size / 1e6:.1f}" for kind, size in sizes.items())
     print(f"pictures, MB: {shares}; the page, with them in base64: "
           f"{page.stat().st_size / 1e6:.1f} MB")

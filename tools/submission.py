@@ -16,17 +16,22 @@ from segspn.errors import UserError, script
 from segspn.report import submission
 
 
-@script
-def main():
+def parse_arguments(argv=None):
     parser = cli.parser(__doc__)
     cli.add_data(parser)
     parser.add_argument("--labels", type=Path, required=True,
-                        help="folder of <sequence>/<frame>.png")
-    parser.add_argument("--split", required=True, help="list in ImageSets/2017")
+                        help="folder of <video>/<frame>.png")
+    cli.add_split(parser, required=True, help="list in ImageSets/2017")
     parser.add_argument("--output", type=Path, required=True, help="the zip to write")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if args.output.suffix != ".zip":
         raise UserError(f"--output {args.output} does not end in .zip")
+    return args
+
+
+@script
+def main():
+    args = parse_arguments()
     data = davis.Davis(args.data)
     sequences = davis.listed_sequences(data.root, args.split)
     if not sequences:

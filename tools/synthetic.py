@@ -2,61 +2,56 @@
 
 Textured figures with thin parts (animals, hands, trees, bicycles, …) move over
 textured backgrounds and cross in front of each other.  What one seed gives is always
-the same.  Run again, it makes what is missing; with more --sequences it adds to
+the same.  Run again, it makes what is missing; with a greater --count it adds to
 the set.
 
 Example:
-    python tools/synthetic.py data/synthetic --size 240x427 --objects 2 --sequences 20
+    python tools/synthetic.py --data data/synthetic --size 240x427 --objects 2 --count 20
 """
-
-import re
-from pathlib import Path
 
 from tqdm import tqdm
 
 from segspn import cli, files
-from segspn.errors import UserError, script
-from segspn.synthetic import data_set
+from segspn.errors import script
+from segspn.synthetic import data_set, scenes
 
-MOST_SEQUENCES = 10_000  # their names have four digits
+MOST = 10_000  # videos: their names have four digits
 
 
-def parse_arguments():
-    """(folder, recipe, number of sequences).  Raises UserError."""
+def parse_arguments(argv=None):
     default = data_set.Recipe()
     parser = cli.parser(__doc__)
-    parser.add_argument("output", type=Path, help="folder of the data set")
-    parser.add_argument("--seed", type=int, default=default.seed, help="random seed (0)")
-    parser.add_argument("--size", default="240x427", help="HEIGHTxWIDTH, px (240x427)")
-    parser.add_argument("--objects", type=int, default=default.objects,
-                        help="objects a sequence, 1 to 20 (2)")
-    parser.add_argument("--frames", type=int, default=default.frames, help="frames each (25)")
-    parser.add_argument("--sequences", type=int, default=4, help="sequences (4)")
-    parser.add_argument("--names", default=default.names,
-                        help="what the sequences' names begin with (synthetic)")
-    parser.add_argument("--list", default=default.listing,
-                        help="name of the list in ImageSets/2017 (train)")
-    args = parser.parse_args()
-    size = re.fullmatch(r"(\d{1,6})x(\d{1,6})", args.size)
-    if not size:
-        raise UserError(f"--size must be HEIGHTxWIDTH, as 240x427, not {args.size!r}")
-    if not 1 <= args.sequences <= MOST_SEQUENCES:
-        raise UserError(f"--sequences must be from 1 to {MOST_SEQUENCES}, not {args.sequences}")
-    recipe = data_set.Recipe(args.seed, tuple(map(int, size.groups())), args.objects,
-                                   args.frames, args.names, args.list)
-    return args.output, recipe, args.sequences
+    cli.add_data(parser, default=None, required=True, help="folder of the data set")
+    parser.add_argument("--seed", type=cli.seed, default=default.seed, help="random seed (0)")
+    parser.add_argument("--size", type=cli.size, default=default.size, metavar="HEIGHTxWIDTH",
+                        help="px (240x427)")
+    parser.add_argument("--objects", type=cli.whole(1, scenes.MOST_OBJECTS),
+                        default=default.objects, help="objects a video, 1 to 20 (2)")
+    parser.add_argument("--frames", type=cli.whole(1, data_set.MOST_FRAMES),
+                        default=default.frames, help="frames each (25)")
+    parser.add_argument("--count", type=cli.whole(1, MOST), default=4, help="videos (4)")
+    parser.add_argument("--names", type=cli.video, default=default.names, metavar="NAME",
+                        help="what the videos' names begin with (synthetic)")
+    cli.add_split(parser, default=default.listing, help="their list in ImageSets/2017 (train)")
+    return parser.parse_args(argv)
+
+
+def recipe_of(args):
+    """The data_set.Recipe that the arguments ask for.  Raises UserError."""
+    return data_set.Recipe(args.seed, args.size, args.objects, args.frames, args.names, args.split)
 
 
 @script
 def main():
-    root, recipe, sequences = parse_arguments()
+    args = parse_arguments()
+    root, recipe, number = args.data, recipe_of(args), args.count
     data_set.claim(root, recipe)
-    with tqdm(total=sequences * recipe.frames, desc="synthetic", unit="frame") as bar:
-        for index in range(sequences):
+    with tqdm(total=number * recipe.frames, desc="synthetic", unit="frame") as bar:
+        for index in range(number):
             for _ in data_set.write_sequence(root, recipe, index):
                 bar.update()
-    listing = data_set.write_list(root, recipe, sequences)
-    print(f"have {sequences} sequences of {recipe.frames} frames in {root}, listed in {listing}")
+    listing = data_set.write_list(root, recipe, number)
+    print(f"have {number} videos of {recipe.frames} frames in {root}, listed in {listing}")
     name = recipe.sequence(0)
     print("next:", cli.command(
         "../tools/overlay.py", "--frames", files.from_scripts(root / "JPEGImages/480p" / name),

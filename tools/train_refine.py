@@ -18,7 +18,7 @@ from segspn.training import refinement_crops
 from spn import nets
 
 SYNTHETIC = files.ROOT / "data/synthetic"
-SYNTHETIC_OPTIONS = ("--size", "480x854", "--objects", "2", "--sequences", "120",
+SYNTHETIC_OPTIONS = ("--size", "480x854", "--objects", "2", "--count", "120",
                      "--frames", "3", "--seed", "1")
 
 
@@ -34,19 +34,18 @@ def given_sources(args):
     return [files.from_scripts(cli.DEFAULT_DATA)]
 
 
-def parse_arguments():
+def parse_arguments(argv=None):
     parser = cli.parser(__doc__)
     parser.add_argument("--sources", nargs="+", type=Path,
                         help="folders in DAVIS layout, or image lists in one (data/DAVIS)")
-    parser.add_argument("--exclude", nargs="+", default=[], help="sequences to leave out")
-    parser.add_argument("--iterations", type=int, default=nets.REFINE_SMALL.solver["max_iter"],
+    parser.add_argument("--exclude", nargs="+", default=[], type=cli.video, metavar="VIDEO",
+                        help="videos to leave out")
+    parser.add_argument("--iterations", type=cli.whole(),
+                        default=nets.REFINE_SMALL.solver["max_iter"],
                         help="of the training (%(default)s)")
     parser.add_argument("--restart", action="store_true",
                         help="delete the snapshots of an earlier training")
-    args = parser.parse_args()
-    if args.iterations < 1:
-        raise UserError(f"--iterations must be at least 1, not {args.iterations}")
-    return args
+    return parser.parse_args(argv)
 
 
 @script
@@ -55,7 +54,8 @@ def main():
     sources = given_sources(args)
     synthetic = files.from_scripts(SYNTHETIC)
     for what, command in (
-            ("synthetic videos", ["../tools/synthetic.py", synthetic, *SYNTHETIC_OPTIONS]),
+            ("synthetic videos", ["../tools/synthetic.py", "--data", synthetic,
+                                  *SYNTHETIC_OPTIONS]),
             ("prototxts", ["../spn/write_prototxts.py", *sources, synthetic,
                            "--iterations", str(args.iterations),
                            *(["--exclude", *args.exclude] if args.exclude else [])]),

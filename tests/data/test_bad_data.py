@@ -1,4 +1,4 @@
-"""Bad classes, objects, frames and annotations end in one line."""
+"""Bad videos, objects, frames and annotations end in one line."""
 
 
 import numpy as np
@@ -13,14 +13,13 @@ from tests.support.refusals import FGBG, NETS, PEROBJ, SEGMENT, training_refused
 
 
 @pytest.mark.parametrize("name", ["nosuch", "../toys", "toy/..", "/toy", ".", "", "a\\b"])
-def test_unknown_and_unsafe_class_names(refused, name):
+def test_unknown_and_unsafe_names(refused, name):
     word = "toy" if name == "nosuch" else "must be a plain folder name"
-    assert refused(SEGMENT, "--class", name, "--iter", 5, words=[f"{name!r}", word])
+    assert refused(SEGMENT, "--video", name, "--iterations", 5, words=[f"{name!r}", word])
     if name in ("nosuch", "../toys"):
         assert refused(FGBG, refused.model, refused.result, name, words=[f"{name!r}", word])
         assert refused(PEROBJ, 5, name, 1, words=[f"{name!r}", word])
-        assert refused(NETS, refused.data, "--sequences", name, data=False,
-                       words=[f"{name!r}", word])
+        assert refused(NETS, "--videos", name, words=[f"{name!r}", word])
 
 
 def test_object_that_the_annotation_lacks(refused):
@@ -55,7 +54,7 @@ def missing_annotation(refused):
 def no_frames(refused):
     for path in refused.frames.iterdir():
         path.unlink()
-    return ["class 'toy' has no frames"]
+    return ["video 'toy' has no frames"]
 
 
 def corrupt_frame(refused):
@@ -137,8 +136,8 @@ def test_missing_and_damaged_maps(refused, kind, words):
     refused.write_maps()
     path = refused.scores / "00002_1.png" if kind == "scores" else refused.result / "toy/00002.png"
     whole = path.read_bytes()
-    result = refused.run(SEGMENT, "--class", "toy", "--iter", 5, "--foreground", refused.result,
-                         "--data", refused.data)
+    result = refused.run(SEGMENT, "--video", "toy", "--iterations", 5, "--foreground",
+                         refused.result, "--data", refused.data)
     assert result.returncode == 0, result.stderr
     path.unlink()
     assert refused.segment(words=words)
@@ -177,8 +176,9 @@ def test_cut_and_changed_images(data_set):
 def test_folders_that_are_no_data_set(refused, tmp_path):
     for folder in (tmp_path / "nosuch", tmp_path):
         words = [f"{folder} is not a data set in DAVIS layout", "JPEGImages/480p is missing"]
-        assert refused(SEGMENT, "--class", "toy", "--iter", 5, "--data", folder, data=False,
+        assert refused(SEGMENT, "--video", "toy", "--iterations", 5, "--data", folder, data=False,
                        words=words)
-        assert refused(NETS, folder, data=False, words=words)
+        assert refused(NETS, "--data", folder, data=False, words=words)
     (tmp_path / "empty/JPEGImages/480p").mkdir(parents=True)
-    assert refused(NETS, tmp_path / "empty", data=False, words=["empty", "has no sequence"])
+    assert refused(NETS, "--data", tmp_path / "empty", data=False,
+                   words=["empty", "has no sequence"])

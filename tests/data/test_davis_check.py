@@ -256,7 +256,7 @@ def test_what_only_decoding_shows(root):
 @pytest.fixture
 def check(run, root):
     def run_check(*options):
-        return run(TOOL, "check", "--root", root, *options, cwd=root.parent)
+        return run(TOOL, "check", "--data", root, *options, cwd=root.parent)
     return run_check
 
 
@@ -290,13 +290,13 @@ def test_the_command_for_a_faulty_data_set(check, root, tmp_path):
     assert lines[-2].endswith(": 2 faults") and "next:" not in result.stdout
     assert json.loads((tmp_path / "found.json").read_text())["faults"] == [
         line.removeprefix("fault: ") for line in lines if line.startswith("fault: ")]
-    assert check("--splits", "val", "test-dev").returncode == 0
+    assert check("--split", "val", "test-dev").returncode == 0
 
 
 def test_the_command_for_no_data_set(check, root, run, tmp_path):
-    assert fails_in_one_line(run(TOOL, "check", "--root", tmp_path / "none"), tmp_path / "none",
+    assert fails_in_one_line(run(TOOL, "check", "--data", tmp_path / "none"), tmp_path / "none",
                              "is not a folder", "python tools/davis.py get")
-    assert fails_in_one_line(check("--splits", "../val"), "list name '../val'")
+    assert fails_in_one_line(check("--split", "../val"), "split name '../val'")
     assert fails_in_one_line(run(TOOL), "required: command", "see --help")
 
 

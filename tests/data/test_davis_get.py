@@ -56,7 +56,7 @@ def site(tmp_path, packed, run, monkeypatch):
         return "\n".join(said)
 
     def tool(*options, **keywords):
-        return run(TOOL, "get", "--root", one.root, *options, cwd=tmp_path, **keywords)
+        return run(TOOL, "get", "--data", one.root, *options, cwd=tmp_path, **keywords)
 
     root = tmp_path / "data/DAVIS"
     with file_server.running() as server:
@@ -128,7 +128,7 @@ def test_a_download_that_is_killed(site, content):
     site.server.files[TRAINVAL] = data = davis_trees.zipped(more)
     site.server.pause = 0.05
     part = site.folder / f"{TRAINVAL}.part"
-    command = [sys.executable, files.ROOT / TOOL, "get", "--root", site.root, *site.source]
+    command = [sys.executable, files.ROOT / TOOL, "get", "--data", site.root, *site.source]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL,
                           stdout=subprocess.DEVNULL) as child:
         deadline = time.monotonic() + 60
@@ -211,7 +211,7 @@ def test_no_server(site):
     assert fails_in_one_line(
         site.tool("--from", address), f"{address}/{TRAINVAL}: ", "Connection refused; run again",
         f"download {', '.join(NAMES.values())} by hand from {address} into a folder and run: "
-        f"python tools/davis.py get --root {site.root} --archives FOLDER --splits trainval ")
+        f"python tools/davis.py get --data {site.root} --archives FOLDER --splits trainval ")
     assert not site.root.exists()
 
 
@@ -315,7 +315,7 @@ def test_a_split_with_faults_does_not_keep_the_others_back(site, content):
     site.server.files[TRAINVAL] = davis_trees.zipped(wrong)
     fault = ("trainval is unpacked, but has 1 fault: JPEGImages/480p/bear: missing: 00002.jpg")
     assert fails_in_one_line(site.tool(*site.source), fault,
-                             f"python tools/davis.py check --root {site.root}")
+                             f"python tools/davis.py check --data {site.root}")
     site.get(splits=tuple(content))
     assert site.faults == [fault] and len(site.server.asked) == 3
     assert set(content["test-challenge"]) <= set(davis_trees.read(site.root))

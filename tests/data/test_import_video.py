@@ -60,7 +60,7 @@ def data(tmp_path):
 def script(project, clip, mask, data):
     """Runs the script in a copy of the project, on the clip, its mask, and `data`."""
     def run(*options, clip=clip, mask=mask, name="toy", **keywords):
-        return project.run(SCRIPT, clip, "--mask", mask, "--name", name, "--data", data, *options,
+        return project.run(SCRIPT, clip, "--mask", mask, "--video", name, "--data", data, *options,
                            **keywords)
     run.project = project
     return run
@@ -178,7 +178,7 @@ def test_the_default_data_set_needs_no_mention(script):
     assert result.returncode == 0, result.stderr
     assert result.stdout.endswith("next: make segment VIDEO=toy\n")
     videos = project.root / "data/videos"
-    result = project.run(SCRIPT, videos / "JPEGImages/480p/toy", "--name", "again",
+    result = project.run(SCRIPT, videos / "JPEGImages/480p/toy", "--video", "again",
                          "--mask", videos / "Annotations/480p/toy/00000.png")
     assert result.returncode == 0, result.stderr
     assert names_in(videos / "JPEGImages/480p") == ["again", "toy"]
@@ -199,9 +199,9 @@ def test_help_has_an_example(script):
     ("--range=30:", "outside {clip}, which has the frames 0 to 29"),
     ("--range=4:30", "outside {clip}, which has the frames 0 to 29"),
     ("--range=4:4", "1 frame of {clip} would remain; a video has from 2 to 100000"),
-    ("--fps=0.5", "1 frame of {clip}"), ("--name=../x", "plain folder name"),
-    ("--name=", "name ''"),
-    ("--name=a b", "at most 100 letters"),
+    ("--fps=0.5", "1 frame of {clip}"), ("--video=../x", "plain folder name"),
+    ("--video=", "name ''"),
+    ("--video=a b", "at most 100 letters"),
     ("--mask=nosuch.png", "mask nosuch.png does not exist"), ("--data={clip}", "is not a folder"),
     ("--mask={clip}", "corrupt or not an image")])
 def test_bad_options_end_in_one_line(script, clip, tmp_path, option, words):
@@ -303,7 +303,7 @@ def test_a_killed_run_leaves_nothing_that_counts(script, bring, data, tmp_path):
     mask = write_mask(tmp_path / "in/large.png", (1080, 1920))
     bring(name="other")
     process = subprocess.Popen(
-        [sys.executable, script.project.root / SCRIPT, folder, "--mask", mask, "--name", "toy",
+        [sys.executable, script.project.root / SCRIPT, folder, "--mask", mask, "--video", "toy",
          "--data", data], stderr=subprocess.DEVNULL,
         env=sandbox.environment(script.project.root))
     staged = data / "JPEGImages/480p/.import-toy/new"

@@ -43,7 +43,7 @@ def test_arrays_are_evaluated_as_files_are(tiny):
     for void in False, True:
         for one in tiny.evaluate(void=void):
             same = davis2017.evaluate_arrays(one.sequence, tiny.truth[one.sequence],
-                                              list(tiny.found[one.sequence]), void=void)
+                                             list(tiny.found[one.sequence]), void=void)
             assert (same.sequence, same.frames) == (one.sequence, one.frames)
             np.testing.assert_array_equal(same.j, one.j)
             np.testing.assert_array_equal(same.f, one.f)

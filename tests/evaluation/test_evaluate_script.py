@@ -132,7 +132,7 @@ def rows_of(path):
 
 
 def test_script_prints_and_writes_the_tables(tiny, run):
-    result = run("tools/evaluate.py", "--results", tiny.results, "--davis", tiny.davis,
+    result = run("tools/evaluate.py", "--results", tiny.results, "--data", tiny.davis,
                  "--split", "tiny")
     assert result.returncode == 0, result.stderr
     expected = literal_summary(tiny)
@@ -160,8 +160,8 @@ def test_script_prints_and_writes_the_tables(tiny, run):
 
 
 def test_script_with_options(tiny, run, tmp_path):
-    result = run("tools/evaluate.py", "--results", tiny.results, "--davis", tiny.davis, "--split",
-                 "mine", "--sequences", "c", "--output", tmp_path / "new/tables", "--void",
+    result = run("tools/evaluate.py", "--results", tiny.results, "--data", tiny.davis, "--split",
+                 "mine", "--videos", "c", "--output", tmp_path / "new/tables", "--void",
                  "--processes", 1)
     assert result.returncode == 0, result.stderr
     assert names_in(tmp_path / "new/tables") == [
@@ -174,7 +174,7 @@ def test_script_with_options(tiny, run, tmp_path):
 
 def test_script_ends_on_bad_input_with_one_line(tiny, run):
     def fails(*options, words):
-        result = run("tools/evaluate.py", "--results", tiny.results, "--davis", tiny.davis,
+        result = run("tools/evaluate.py", "--results", tiny.results, "--data", tiny.davis,
                      *options)
         assert fails_in_one_line(result, *words) and not result.stdout
         assert not list(tiny.results.glob("*.csv"))
@@ -182,8 +182,8 @@ def test_script_ends_on_bad_input_with_one_line(tiny, run):
     davis.write_labels(tiny.result("a", 3), square(4))
     tiny.result("b", 1).write_bytes(b"")
     fails("--split", "tiny", words=["2 problems", tiny.result("a", 3), tiny.result("b", 1)])
-    fails("--split", "x/y", "--sequences", "b", words=["split name 'x/y'"])
-    fails("--split", "tiny", "--sequences", "b", "../b", words=["sequence name '../b'"])
+    fails("--split", "x/y", "--videos", "b", words=["split name 'x/y'"])
+    fails("--split", "tiny", "--videos", "b", "../b", words=["video name '../b'"])
     fails(words=["--split"])
 
 

@@ -180,10 +180,10 @@ def not_written(tmp_path, data_set, monkeypatch, capsys):
 
 @pytest.mark.parametrize("options, words", [
     (("--net", "nosuch"), ["--net", "'nosuch'", "refine_vgg"]),
-    (("--batch", 0), ["'batch' must be at least 1"]),
-    (("--iterations", 0), ["--iterations must be at least 1, not 0"]),
-    (("--snapshot", 0), ["--snapshot must be at least 1, not 0"]),
-    (("--base-lr", 2), ["--base-lr must be between 0 and 1, not 2"]),
+    (("--batch", 0), ["--batch must be a whole number from 1"]),
+    (("--iterations", 0), ["--iterations must be a whole number from 1"]),
+    (("--snapshot", 0), ["--snapshot must be a whole number from 1"]),
+    (("--base-lr", 2), ["--base-lr must be between 0 and 1, not '2'"]),
     (("--exclude", "toy"), ["is excluded"]),
     (("--coarse", "/nosuch"), ["/nosuch, which is no folder"])])
 def test_bad_options_of_a_training(not_written, data_set, options, words):
@@ -219,7 +219,7 @@ def test_maps_that_cannot_be_compared(video, run):
                "--refined", video.scores.parent)
 
     def compared(name, *options):
-        return run(COMPARE, *folders, "--sequences", name, *options)
+        return run(COMPARE, *folders, "--videos", name, *options)
     assert fails_in_one_line(compared("../toy"), "'../toy' must be a plain folder name")
     assert fails_in_one_line(compared("toy", "--frames", 9), "has none of these frames")
     davis.write_labels(video.data / "Annotations/480p/toy/00001.png", np.ones((50, 60), np.uint8))

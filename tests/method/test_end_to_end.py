@@ -44,8 +44,8 @@ def mean_iou(labels, masks):
 
 def test_from_annotation_to_labels(video, project):
     root, masks = video
-    result = project.run("ResNetF/write_prototxts.py", root, "--backbone", "resnet50_thin",
-                         "--size", "96x171", "--iterations", 60)
+    result = project.run("ResNetF/write_prototxts.py", "--data", root,
+                         "--backbone", "resnet50_thin", "--size", "96x171", "--iterations", 60)
     solve, weights, solver = following(result)
     assert solver == "../ResNetF/testnet_fgbg/toys/solver.prototxt"
     for path in project.root.glob("ResNetF/*/toys/solver*.prototxt"):

@@ -134,7 +134,7 @@ def test_train_refine_and_label_by_the_printed_commands(placed, project, video):
     assert start == nets.REFINE_SMALL.weights
     assert solver == "../spn/refine_small/training/solver.prototxt"
     script, *options, iteration, name = following(project.run(script, start, solver))
-    assert (iteration, name) == ("<iter>", "<class>")
+    assert (iteration, name) == ("<iterations>", "<video>")
     assert options == ["--weights", "../models/spn/refine_small_iter_3.caffemodel",
                        "--data", str(video.data)]
     assert [row[0] for row in rows_of(project.root / "models/spn/refine_small_log.csv")] == [
@@ -160,7 +160,8 @@ def test_refine_script_does_what_is_not_done(placed, video, monkeypatch, capsys)
         importlib.import_module("refine_spn").main()
         output = capsys.readouterr().out
         assert f"SPN_5/toy: {done} frames done, {4 - done} were there" in output
-    assert f"next: python segment_instances.py --class toy --iter 5 --data {video.data}\n" in output
+    assert (f"next: python segment_instances.py --video toy --iterations 5 --data {video.data}\n"
+            in output)
     mask = files.read_plane(placed.results / "SPN_5/toy/00001.png", "mask")
     assert (mask == 255).all()
 
@@ -180,7 +181,7 @@ def test_labels_come_from_refined_maps_where_they_are(placed, video):
             ((), lambda labels: exchanged[labels] * (inside > 0)),
             (("--coarse",), lambda labels: labels),
             (("--foreground", placed.results / "ResNetF_fgbg"), lambda labels: exchanged[labels])):
-        result = placed.run(SEGMENT, "--class", "toy", "--iter", 5, "--no-filter", *options)
+        result = placed.run(SEGMENT, "--video", "toy", "--iterations", 5, "--no-filter", *options)
         assert result.returncode == 0 and "frames done" in result.stdout, result.stderr
         for stem in video.stems[1:]:
             labels = davis.read_annotation(placed.results / f"labels/toy/{stem}.png")
@@ -192,7 +193,7 @@ def test_refined_maps_of_other_coarse_ones_are_refused(placed, video):
     refined = placed.results / "SPN_5/toy"
     shutil.copytree(video.output, refined)
     changed = alter(video.score("00002", 1))
-    command = (SEGMENT, "--class", "toy", "--iter", 5)
+    command = (SEGMENT, "--video", "toy", "--iterations", 5)
     assert fails_in_one_line(placed.run(*command), refined / "00002_1.png", "has changed since",
                              changed.name, "refine_spn.py", "--coarse")
     assert not (placed.results / "labels").exists()

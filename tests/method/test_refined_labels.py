@@ -149,7 +149,8 @@ def test_script_refuses_and_takes_other_masks(video, project):
         (results / name).symlink_to(folder.parent)
 
     def segment(*options):
-        return project.run(SEGMENT, "--class", "toy", "--iter", 5, "--data", video.data, *options)
+        return project.run(SEGMENT, "--video", "toy", "--iterations", 5, "--data", video.data,
+                           *options)
 
     assert "4 frames done" in segment().stdout
     (video.output / "00002.png").unlink()
@@ -184,8 +185,8 @@ def test_replaced_frames_are_inferred_again(tmp_path, data_set, monkeypatch):
     def run(*options):
         made.clear()
         count = score_maps.over_frames(frames, lambda path: [output / f"{path.stem}.png"],
-                                  output / "record.jsonl", model, "testnet_fgbg", process,
-                                  parser.parse_args(options))
+                                       output / "record.jsonl", model, "testnet_fgbg", process,
+                                       parser.parse_args(options))
         assert count == len(made)
         return made
     assert run() == ["00000", "00001", "00002", "00003"] and run() == []

@@ -124,7 +124,7 @@ def test_without_a_large_region_all_goes():
 def recovered(labels, score_maps, before, objects=None, **changes):
     objects = objects or list(range(1, len(score_maps) + 1))
     result = craf.recovered(labels, np.array(score_maps), objects, before,
-                               craf.Thresholds(**changes))
+                            craf.Thresholds(**changes))
     expected = labels.tolist()
     literal.recover(expected, [s.tolist() for s in score_maps], objects, before.tolist(), {
         **literal.PUBLISHED, **{name: Fraction(str(v)) for name, v in changes.items()}}, Counter())

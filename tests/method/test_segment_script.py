@@ -61,8 +61,8 @@ def test_script_on_the_pipeline_s_folders(refused):
     mask = refused.result / "toy/00002.png"
     files.write_image(mask, np.maximum(stray, files.read_plane(mask, "mask")))
     for options, has_stray in ((), False), (("--no-filter",), True):
-        result = refused.run(SEGMENT, "--class", "toy", "--iter", 5, "--foreground", refused.result,
-                             "--data", refused.data, *options)
+        result = refused.run(SEGMENT, "--video", "toy", "--iterations", 5, "--foreground",
+                             refused.result, "--data", refused.data, *options)
         assert result.returncode == 0 and "4 frames done" in result.stdout, result.stderr
         for index in range(4):
             found = davis.read_annotation(refused.root / f"results/labels/toy/{index:05}.png")
@@ -95,7 +95,7 @@ def test_bad_maps_end_in_one_line(video, segment, damage, words):
     (["--region-score", "3.5"], ["--region-score", "3.5"]),
     (["--region-overlap", "x"], ["--region-overlap", "'x'"]),
     (["--recovery-overlap"], ["--recovery-overlap", "expected one argument"]),
-    (["--class", "toy"], ["--scores does not go with --class"]),
+    (["--video", "toy"], ["--scores does not go with --video"]),
     (["--coarse"], ["--scores does not go with", "--coarse"]),
     (["--no-foreground"], ["--no-foreground", "not allowed with", "--foreground"]),
     (["--annotation", "nosuch.png"], ["nosuch.png does not exist"])])
@@ -105,8 +105,8 @@ def test_bad_options_end_in_one_line(video, segment, options, words):
 
 
 def test_options_that_are_missing_end_in_one_line(run, video):
-    for options in ((), ("--class", "toy"), ("--iter", 5), ("--annotation", "x.png")):
-        assert fails_in_one_line(run(SEGMENT, *options), "--class and --iter", "--scores")
+    for options in ((), ("--video", "toy"), ("--iterations", 5), ("--annotation", "x.png")):
+        assert fails_in_one_line(run(SEGMENT, *options), "--video and --iterations", "--scores")
     scores = ("--scores", video.task.scores, "--annotation", video.annotation_path)
     for options in (scores, scores[:2], (*scores, "--no-foreground"), (*scores, "--output", "x")):
         assert fails_in_one_line(run(SEGMENT, *options), "--scores needs --annotation")

@@ -224,7 +224,7 @@ def test_running_mean_passes_over_what_is_not_finite():
 
 
 def arguments(root, output, *more):
-    return ["tools/report.py", "--data", root / "data", "--sequences", "toy", "--labels",
+    return ["tools/report.py", "--data", root / "data", "--videos", "toy", "--labels",
             root / "labels", "--output", output, *more]
 
 

@@ -205,7 +205,7 @@ def test_without_ground_truth_it_shows_what_there_is(browser, results, tmp_path)
     (tmp_path / "no/toy").mkdir(parents=True)
     path, notes = tmp_path / "out/report.html", []
     document.write(path, "none", sources(results, scores=None, refined=tmp_path / "no", models=None,
-                                       annotations=tmp_path / "no"), ["toy"], note=notes.append)
+                                         annotations=tmp_path / "no"), ["toy"], note=notes.append)
     tab = browser.open(path).tab
     assert tab.locator("#layers button").all_inner_texts() == ["Frame", "Foreground", "Labels"]
     assert not tab.locator(".chart").count()

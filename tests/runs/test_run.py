@@ -15,7 +15,7 @@ from segspn.caffenet import weights
 from segspn.data import davis
 from segspn.errors import UserError
 from segspn.evaluation import davis2017
-from segspn.runs import plan, settings, steps, workflow
+from segspn.runs import choices, plan, settings, steps, workflow
 from tests.support.command_lines import module_of
 from tests.support.workflows import ITERATIONS, VIDEOS, Project, labels_of
 
@@ -224,22 +224,27 @@ TOY = ("--videos", "toy")
     ((*TOY, "--refinement", files.MODELS / "resnet50_thin.caffemodel"), ["no refinement net"]),
     ((*TOY, "--size", "large"), ["--size must be HEIGHTxWIDTH"]),
     ((*TOY, "--size", "8x8"), ["not defined at this size"]),
-    ((*TOY, "--iterations", 0), ["--iterations must be from 1"]),
-    ((*TOY, "--iterations", 2**31), ["--iterations must be from 1"]),
-    ((*TOY, "--iterations", "many"), ["invalid int value", "see --help"]),
-    ((*TOY, "--snapshot", -1), ["--snapshot must be from 1"]),
-    ((*TOY, "--generic-iterations", 0), ["--generic-iterations must be from 1"]),
+    ((*TOY, "--iterations", 0), ["--iterations must be a whole number from 1"]),
+    ((*TOY, "--iterations", 2**31), ["--iterations must be a whole number from 1"]),
+    ((*TOY, "--iterations", "many"), ["--iterations must be a whole number from 1", "see --help"]),
+    ((*TOY, "--snapshot", -1), ["--snapshot must be a whole number from 1"]),
+    ((*TOY, "--generic-iterations", 0), ["--generic-iterations must be"]),
     ((*TOY, "--base-lr", 0), ["--base-lr must be between 0 and 1"]),
     ((*TOY, "--base-lr", "nan"), ["--base-lr must be between 0 and 1"]),
-    ((*TOY, "--jobs", 0), ["--jobs must be from 1"]),
+    ((*TOY, "--jobs", 0), ["--jobs must be a whole number from 1"]),
     ((*TOY, "--jobs", 5000), ["5000 jobs of 1 threads are more than the", "cores"]),
     ((*TOY, "--threads", 5000), ["1 jobs of 5000 threads are more than the", "cores"]),
-    ((*TOY, "--gpus", -1), ["--gpus must be different numbers from 0"]),
-    ((*TOY, "--gpus", 1, 1), ["--gpus must be different numbers from 0"]),
+    ((*TOY, "--gpus", -1), ["--gpus must be a whole number from 0"]),
+    ((*TOY, "--gpus", 1, 1), ["--gpus must be different numbers"]),
+    ((*TOY, "--seed", -1), ["--seed must be a whole number from 0"]),
+    ((*TOY, "--craf", "--region-overlap 2"), ["--craf: region-overlap must be", "not 2"]),
+    ((*TOY, "--craf", "--no-filtre"), ["--craf: unrecognized arguments: --no-filtre; see --help"]),
+    ((*TOY, "--craf", "'"), ["--craf: No closing quotation"]),
     ((*TOY, "--cluster", "other"), ["invalid choice: 'other'"]),
     ((*TOY, "--cluster-options", "slurm_partition=gpu"), ["go with --cluster"]),
-    ((*TOY, "--cluster", "slurm", "--cluster-options", "slurm_partition"), ["are NAME=VALUE"]),
-    ((*TOY, "--cluster", "slurm", "--cluster-options", "slurm_partition=a;b"), ["are NAME=VALUE"]),
+    ((*TOY, "--cluster", "slurm", "--cluster-options", "slurm_partition"), ["must be NAME=VALUE"]),
+    ((*TOY, "--cluster", "slurm", "--cluster-options", "slurm_partition=a;b"),
+     ["must be NAME=VALUE"]),
     ((*TOY, "--cluster", "slurm", "--cluster-options", "--jobs=7"), ["expected at least one"]),
     ((*TOY, "--weights", "generic", "--lists", "nosuch.txt"), ["nosuch.txt does not exist"]),
     ((*TOY, "--generic-only", "--weights", "generic"), ["no generic ones"]),
@@ -321,14 +326,13 @@ def test_damaged_settings_are_written_anew(tool, monkeypatch):
 
 @pytest.fixture
 def shared(tool, monkeypatch):
-    """shares() of run.py on a machine of 8 cores and 10 GB, with jobs of 2 GB."""
+    """What run.py shares out on a machine of 8 cores and 10 GB, with jobs of 2 GB."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)))
-    monkeypatch.setattr(tool.module, "machine_memory", lambda: 10_000)
+    monkeypatch.setattr(choices, "machine_memory", lambda: 10_000)
     monkeypatch.setattr(plan, "memory_mb", lambda run, step: 2_000)
 
     def share(*arguments):
-        monkeypatch.setattr(sys, "argv", ["run.py", *map(str, arguments)])
-        return tool.module.shares(tool.module.parse_arguments(), None)
+        return choices.shares(tool.module.parse_arguments([*map(str, arguments)]), None)
     return share
 
 

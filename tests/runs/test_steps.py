@@ -7,6 +7,7 @@ import pytest
 from segspn import files
 from segspn.data import davis
 from segspn.errors import UserError
+from segspn.method import craf_options
 from segspn.runs import settings as run_settings
 from segspn.runs import steps
 from tests.support.frames import draw_frame
@@ -41,7 +42,8 @@ def commands(run):
 
 @pytest.mark.parametrize("changes", [
     {}, {"base_lr": 1e-4, "restart": True, "keep": True, "threads": 3, "split": None},
-    {"generic": GENERIC, "weights": run_settings.GENERIC}, {"size": "480x854"}])
+    {"generic": GENERIC, "weights": run_settings.GENERIC}, {"size": "480x854"},
+    {"seed": 3, "craf": craf_options.words("--coarse --lost-pixels 7 --no-foreground")}])
 def test_every_command_line_is_parsed_by_its_script(settings, parsed, changes):
     run = dataclasses.replace(settings, **changes)
     if run.split is None:
@@ -65,18 +67,17 @@ def test_command_lines_agree_on_what_they_are_of(settings, parsed):
     told = {job: [parsed(line) for line in lines] for job, lines in commands(settings).items()}
     for job, several in told.items():
         for args in several:
-            for name in ("iterations", "iteration", "iter"):
-                assert args.get(name, 7) in (7, None), job
-            if len(job) > 1 and "sequence" in args:
-                assert args["sequence"] == job[1]
+            assert args.get("iterations", 7) in (7, None), job
+            if len(job) > 1 and "video" in args:
+                assert args["video"] == job[1]
             if len(job) > 2 and "object" in args:
                 assert args["object"] == job[2]
             if "infer" in job[0]:
-                assert args["size"] == "64x96"
+                assert args["size"] == (64, 96)
             if "data" in args:
                 assert str(args["data"]) == settings.data
     nets, = told["prototxts", "one"]
-    assert nets["snapshot"] == 3 and nets["size"] == "64x96" and nets["base_lr"] is None
+    assert nets["snapshot"] == 3 and nets["size"] == (64, 96) and nets["base_lr"] is None
     training, = told["train_object", "one", 5]
     assert training["resume"] and not training["restart_changed"]
     assert training["solver"] == "../ResNetF/testnet_per_obj/one/solver_5.prototxt"
@@ -88,6 +89,21 @@ def test_restart_and_keep_reach_the_trainings(settings, parsed):
         line, = steps.STEPS[job[0]].commands(run, *job[1])
         args = parsed(line)
         assert args["restart_changed"] and args["keep_snapshots"] and not args["restart"]
+
+
+def test_rules_and_seed_reach_their_jobs_and_make_them_anew(settings, parsed):
+    text = "--no-recovery --region-overlap 0.010 --lost-pixels 7 --coarse"
+    run = dataclasses.replace(settings, seed=3, craf=craf_options.words(text))
+    assert run.craf == ("--coarse", "--no-recovery", "--lost-pixels", "7")
+    label, = steps.STEPS["label"].commands(run, "one")
+    args = parsed(label)
+    assert args["coarse"] and args["no_recovery"] and not args["no_filter"]
+    assert (args["lost_pixels"], args["region_overlap"]) == (7, 0.01)
+    assert ("infer_object", ("one", 5)) in steps.STEPS["label"].needs(run, "one")
+    training, = steps.STEPS["train_object"].commands(run, "one", 2)
+    assert parsed(training)["seed"] == 3
+    changed = {job for job, line in commands(run).items() if line != commands(settings)[job]}
+    assert {job[0] for job in changed} == {"train_foreground", "train_object", "label"}
 
 
 def test_generic_weights_are_those_that_videos_begin_with(settings):

@@ -1,15 +1,9 @@
 """Command lines, parsed by the scripts that they call."""
 
 import importlib.util
-import sys
+from pathlib import Path
 
-import pytest
-
-from segspn import cli, files
-
-
-class ParsedError(Exception):
-    """Ends a script after its arguments are parsed."""
+from segspn import files
 
 
 def module_of(path):
@@ -20,26 +14,15 @@ def module_of(path):
     return module
 
 
-def parse(command, monkeypatch, root):
+def parse(command):
     """The arguments of a command line, a dict, by its script's own parser.
 
-    root: where the project is said to be; it gets all folders that the command line names.
+    The folders that it names, "../…", are made, as seen from the working folder.
     """
     script, *arguments = command
     path = (files.PYTHON_SCRIPTS / script).resolve()
     assert path.is_file(), script
     for value in arguments:
         if value.startswith("../"):
-            (root / "python_scripts" / value).mkdir(parents=True, exist_ok=True)
-    monkeypatch.setattr(sys, "argv", [script, *arguments])
-    module = module_of(path)
-    if hasattr(module, "parse_arguments"):
-        return vars(module.parse_arguments())
-    original = cli.Parser.parse_args
-
-    def parse_args(parser):
-        raise ParsedError(original(parser))
-    with monkeypatch.context() as patch, pytest.raises(ParsedError) as end:
-        patch.setattr(cli.Parser, "parse_args", parse_args)
-        module.main()
-    return vars(end.value.args[0])
+            Path(value).mkdir(parents=True, exist_ok=True)
+    return vars(module_of(path).parse_arguments(arguments))

@@ -55,7 +55,7 @@ class Set:
 
     def evaluate(self, *names, **options):
         return davis2017.evaluate(self.results, self.davis, names or self.truth,
-                                   **{"processes": 1, **options})
+                                  **{"processes": 1, **options})
 
     def refuses(self, *names):
         """The message of the error that an evaluation ends on."""

@@ -41,8 +41,8 @@ class Refusals:
         return self(FGBG, self.model, self.result, "toy", "--scale", 0.1, *options, **keywords)
 
     def segment(self, *options, **keywords):
-        return self(SEGMENT, "--class", "toy", "--iter", 5, "--foreground", self.result, *options,
-                    **keywords)
+        return self(SEGMENT, "--video", "toy", "--iterations", 5, "--foreground", self.result,
+                    *options, **keywords)
 
     def write_maps(self):
         """Score maps and foreground of every frame, as the inference leaves them."""

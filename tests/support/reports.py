@@ -59,5 +59,5 @@ def write_page(root):
     """A report of all layers of the sequence `toy`; its path."""
     path = root / "out/report.html"
     document.write(path, "A report", sources(root), ["toy"], [("train", 61.0), ("infer", 4.25)],
-                 [("train", "python solve.py 'a b'")])
+                   [("train", "python solve.py 'a b'")])
     return path

@@ -17,7 +17,7 @@ from segspn.synthetic.actors import Actor, draw, outline
 from tests.support.frames import fails_in_one_line, names_in
 
 SIZE = (96, 128)
-SETTINGS = ("--size", "48x64", "--frames", 3, "--sequences", 2, "--seed", 5)
+SETTINGS = ("--size", "48x64", "--frames", 3, "--count", 2, "--seed", 5)
 
 
 def contrasty(figure, scale=30.0, middle=(64.0, 48.0)):
@@ -151,7 +151,7 @@ def made(run, tmp_path):
     root = tmp_path / "made"
 
     def make(*arguments):
-        return run("tools/synthetic.py", root, *SETTINGS, *arguments)
+        return run("tools/synthetic.py", "--data", root, *SETTINGS, *arguments)
     result = make()
     assert result.returncode == 0, result.stderr
     assert "overlay.py --frames" in result.stdout.splitlines()[-1]
@@ -184,7 +184,7 @@ def test_more_sequences_are_added_and_other_settings_refused(made):
     root, make = made
     before = (root / "JPEGImages/480p/synthetic-0000/00001.jpg").read_bytes()
     assert fails_in_one_line(make("--seed", 6), root, "other settings", '"seed": 5')
-    assert make("--sequences", 3).returncode == 0
+    assert make("--count", 3).returncode == 0
     assert names_in(root / "JPEGImages/480p") == [f"synthetic-000{k}" for k in range(3)]
     assert (root / "JPEGImages/480p/synthetic-0000/00001.jpg").read_bytes() == before
     assert json.loads((root / data_set.STAMP).read_text())["size"] == [48, 64]
@@ -210,8 +210,9 @@ def test_bad_settings_are_refused(settings, words):
 
 
 @pytest.mark.parametrize("arguments, words", [
-    (("--size", "240"), ("HEIGHTxWIDTH", "'240'")), (("--sequences", 0), ("--sequences",)),
+    (("--size", "240"), ("HEIGHTxWIDTH", "'240'")), (("--count", 0), ("--count",)),
     (("--objects", "two"), ("--objects", "--help"))])
 def test_bad_arguments_end_in_one_line(run, tmp_path, arguments, words):
-    assert fails_in_one_line(run("tools/synthetic.py", tmp_path / "x", *arguments), *words)
+    result = run("tools/synthetic.py", "--data", tmp_path / "x", *arguments)
+    assert fails_in_one_line(result, *words)
     assert not (tmp_path / "x").exists()

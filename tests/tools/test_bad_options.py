@@ -34,14 +34,14 @@ def test_model_that_was_not_trained(refused):
 def test_bad_options(refused, trainings):
     for scale in (0, "nan", -1):
         assert refused(FGBG, refused.model, refused.result, "toy", f"--scale={scale}",
-                       words=["--scale must be from 0.1 to 4"])
+                       words=["--scale must be a number from 0.1 to 4"])
     training = trainings.solver("models")
     for option in ("--iterations=0", "--seed=-1", "--seed=99999999999"):
         assert training_refused(trainings, training, option.split("=")[0], "must be",
                                 options=[option])
     for option in ("--size=480", "--size=0x31", "--iterations=0", "--snapshot=0",
                    "--snapshot=2147483648", "--lists=nosuch.txt"):
-        assert refused(NETS, refused.data, option, data=False, words=[option.split("=")[1]])
+        assert refused(NETS, option, words=[option.split("=")[1]])
 
 
 @pytest.mark.skipif(device.build_info()["mode"] != "CPU", reason="this Caffe has CUDA")

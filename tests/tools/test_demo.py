@@ -2,22 +2,20 @@
 
 import sys
 
-import numpy as np
 import pytest
 
 from segspn import files
-from segspn.data import davis
 from segspn.errors import UserError
-from segspn.evaluation import davis2017
-from segspn.runs import command_lines
-from tests.support.command_lines import module_of
+from segspn.method import craf_options
+from segspn.runs import command_lines, settings
 from tools import quality
 from tools.setup import demo
 
 COMMANDS = {
     **{f"demo, {what}": command for what, command in demo.commands()},
-    "quality, pipeline": quality.pipeline(["quality-0000"]),
-    **{f"quality, {what}": command for what, command in quality.labelling("quality-0000")}}
+    "quality, videos": quality.scenes(quality.parse_arguments([])),
+    **{f"quality, {stage}": quality.pipeline(quality.parse_arguments([]), stage, rules)
+       for stage, _, rules in quality.STAGES}}
 
 
 # ------------------------------------------------------------- the command lines
@@ -25,13 +23,13 @@ COMMANDS = {
 @pytest.mark.parametrize("name", COMMANDS)
 def test_command_lines_are_those_of_their_scripts(parsed, name):
     assert all(isinstance(word, str) for word in COMMANDS[name])
-    assert bool(parsed(COMMANDS[name])) == (len(COMMANDS[name]) > 1)
+    assert parsed(COMMANDS[name])
 
 
 def test_a_wrong_command_line_is_noticed(parsed):
     for command in (["solve.py", "x.caffemodel"], ["refine_spn.py", "x", "toy"],
-                    ["../ResNetF/write_prototxts.py", "x", "--nosuch"]):
-        with pytest.raises((UserError, SystemExit)):
+                    ["../ResNetF/write_prototxts.py", "--data", "x", "--nosuch"]):
+        with pytest.raises(UserError):
             parsed(command)
 
 
@@ -39,9 +37,7 @@ def test_steps_agree_on_iterations_size_and_data(parsed):
     for name, command in COMMANDS.items():
         args, tool = parsed(command), demo if name.startswith("demo") else quality
         assert args.get("iterations", tool.ITERATIONS) == tool.ITERATIONS, name
-        assert args.get("iter", tool.ITERATIONS) == tool.ITERATIONS, name
-        if "pipeline" in name:
-            assert args["size"] == "x".join(map(str, tool.SIZE)), name
+        assert args.get("size", tool.SIZE) == tool.SIZE, name
         if "data" in args:
             data = demo.DEMO if tool is demo else quality.DATA
             assert str(args["data"]) == files.from_scripts(data), name
@@ -74,65 +70,70 @@ def test_demo_runs_every_step_and_says_what_to_look_at(ran, monkeypatch, capsys)
 
 # ---------------------------------------------------------------- the quality table
 
+def test_stages_differ_in_their_name_and_their_rules(parsed):
+    told = {stage: parsed(COMMANDS[f"quality, {stage}"]) for stage, *_ in quality.STAGES}
+    for stage, _, rules in quality.STAGES:
+        args = told[stage]
+        assert args.pop("name") == f"quality-{stage}"
+        assert args.pop("craf") == craf_options.words(rules) == tuple(rules.split())
+    first, *others = told.values()
+    assert all(args == first for args in others)
+    assert first["split"] == parsed(COMMANDS["quality, videos"])["split"]
+
+
+def test_a_data_set_of_the_user(parsed):
+    args = quality.parse_arguments(["--data", "/x", "--split", "val", "--videos", "dog", "bear"])
+    run = parsed(quality.pipeline(args, "refined", "--no-filter"))
+    assert (str(run["data"]), run["split"], run["videos"]) == ("/x", "val", ["dog", "bear"])
+    assert run["iterations"] is run["size"] is run["backbone"] is None  # those of tools/run.py
+    args = quality.parse_arguments(["--data", "/x", "--split", "val", "--iterations", "7", "--size",
+                                    "64x96", "--backbone", "resnet101"])
+    run = parsed(quality.pipeline(args, "refined", "--no-filter"))
+    assert (run["iterations"], run["size"], run["backbone"]) == (7, (64, 96), "resnet101")
+    for options in (["--data", "/x"], ["--split", "val"]):
+        with pytest.raises(UserError, match="go together"):
+            quality.parse_arguments(options)
+
+
 @pytest.fixture
-def evaluated(monkeypatch):
-    """Made-up evaluations: J of stage n is 0.5 + n / 100, F 0.1 above; the sequences asked for."""
-    asked = []
-
-    def evaluate(results, root, sequences):
-        stage = [folder for folder, *_ in quality.STAGES].index(results.name)
-        assert results.parent == quality.OUTPUT and root == quality.DATA
-        asked.append(list(sequences))
-        j = np.full((2, 3), 0.5 + stage / 100)
-        return [davis2017.Evaluation(name, ("00001", "00002", "00003"), j, j + 0.1)
-                for name in sequences]
-    monkeypatch.setattr(davis2017, "evaluate", evaluate)
-    return asked
-
-
-def test_table_of_stages(evaluated):
-    lines = quality.table(["quality-0000"]).splitlines()
-    assert lines[:4] == ["| stage                 |    J |    F |   J&F |",
-                         "|:----------------------|-----:|-----:|------:|",
-                         "| coarse score maps     | 50.0 | 60.0 |  55.0 |",
-                         "| + foreground mask     | 51.0 | 61.0 |  56.0 |"]
-    assert lines[6] == "| + recovery            | 54.0 | 64.0 |  59.0 |" and lines[7] == ""
-    foot, = lines[8:]
-    assert "same generator" in foot and "dilated" in foot
-    assert evaluated == [["quality-0000"]] * len(quality.STAGES)
-
-
-def test_figures_that_are_no_numbers_are_refused(monkeypatch):
-    monkeypatch.setattr(davis2017, "evaluate", lambda results, root, sequences: [
-        davis2017.Evaluation("x", ("00001",), np.full((1, 1), np.nan), np.ones((1, 1)))])
-    with pytest.raises(UserError, match="the figures of coarse score maps are not numbers"):
-        quality.table(["x"])
-
-
-@pytest.mark.parametrize("count", [1, 2])
-def test_only_the_videos_asked_for_count(evaluated, monkeypatch, tmp_path, count):
-    """Two were made before."""
-    monkeypatch.setattr(quality, "DATA", tmp_path / "data")
+def evaluated(monkeypatch, tmp_path):
+    """Writes the evaluation of a stage's run: J in per cent, F ten more."""
+    monkeypatch.setattr(settings, "RUNS", tmp_path / "runs")
     monkeypatch.setattr(quality, "OUTPUT", tmp_path / "results")
-    names, ran = ["quality-0000", "quality-0001"], []
-    for name in names:
-        (tmp_path / "data/JPEGImages/480p" / name).mkdir(parents=True)
-        davis.write_labels(tmp_path / f"data/Annotations/480p/{name}/00000.png",
-                           np.array([[0, 1, 2]], np.uint8))
-    monkeypatch.setattr(command_lines, "run",
-                        lambda what, command, again: ran.append((what, command)))
-    monkeypatch.setattr(sys, "argv", ["quality.py", "--sequences", str(count)])
+
+    def write(stage, j, split="train"):
+        files.write_text(
+            tmp_path / f"runs/quality-{stage}/evaluation/global_results-{split}.csv",
+            f"J&F-Mean,J-Mean,F-Mean\n{(j + 5) / 100:.3f},{j / 100:.3f},{(j + 10) / 100:.3f}\n")
+    return write
+
+
+def test_the_table_is_made_of_the_evaluations(evaluated, ran, monkeypatch, data_set, tmp_path):
+    for number, (stage, *_) in enumerate(quality.STAGES):
+        evaluated(stage, 50 + number)
+    monkeypatch.setattr(sys, "argv", ["quality.py", "--data", str(data_set), "--split", "train"])
     quality.main()
-    assert evaluated == [names[:count]] * len(quality.STAGES)
-    what, command = ran[1]
-    assert what == "pipeline" and command == quality.pipeline(names[:count])
-    assert {what.split(":")[0] for what, _ in ran[2:]} == set(names[:count])
-    assert ran[0][1][-2:] == ["--sequences", str(count)]
-    assert "+ recovery" in (tmp_path / "results/table.md").read_text()
+    assert [what for what, *_ in ran] == [what for _, what, _ in quality.STAGES]
+    lines = (tmp_path / "results/table.md").read_text().splitlines()
+    assert lines[0].split() == ["|", "stage", "|", "J", "|", "F", "|", "J&F", "|"]
+    assert [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:7]] == [
+        [what, f"{50 + n}.0", f"{60 + n}.0", f"{55 + n}.0"]
+        for n, (_, what, _) in enumerate(quality.STAGES)]
+    foot, = lines[8:]
+    assert "dilated" in foot and "same generator" not in foot
 
 
-def test_names_are_those_that_the_generator_gives(parsed, monkeypatch):
-    made = ["../tools/synthetic.py", "../data/quality", *quality.SCENES, "--sequences", "2"]
-    monkeypatch.setattr(sys, "argv", made)
-    _, recipe, _ = module_of(files.ROOT / "tools/synthetic.py").parse_arguments()
-    assert recipe.sequence(1) == "quality-0001" and recipe.size == quality.SIZE
+def test_figures_that_are_none_are_refused(evaluated):
+    with pytest.raises(UserError, match="evaluation .*global_results-train.csv does not exist"):
+        quality.figures("coarse", "train")
+    evaluated("coarse", float("nan"))
+    with pytest.raises(UserError, match="figures in .*global_results-train.csv are not numbers"):
+        quality.figures("coarse", "train")
+
+
+def test_videos_without_truth_are_refused_at_once(ran, data_set, monkeypatch, capsys):
+    (data_set / "Annotations/480p/toy/00002.png").unlink()
+    monkeypatch.setattr(sys, "argv", ["quality.py", "--data", str(data_set), "--split", "train"])
+    with pytest.raises(SystemExit):
+        quality.main()
+    assert "no video of train in" in capsys.readouterr().err and not ran

@@ -207,7 +207,7 @@ def test_grey_annotations_of_davis_2016_have_their_foreground_at_255(data_set):
 
 @pytest.mark.parametrize("line, message", [
     ("", "is empty"), ("a b c\n", ": not a sequence or two paths"),
-    ("nosuch\n", "class 'nosuch' has no frames"), ("../toy\n", "plain folder name"),
+    ("nosuch\n", "video 'nosuch' has no frames"), ("../toy\n", "plain folder name"),
     ("JPEGImages/480p/toy/00000.jpg Annotations/480p/toy/00009.png\n",
      "00009.png, which does not exist")])
 def test_bad_lists_are_refused(line, message, data_set):

@@ -23,8 +23,8 @@ def small_files_only(size):
 
 def test_no_space_for_labels(refused):
     refused.write_maps()
-    result = refused.run(SEGMENT, "--class", "toy", "--iter", 5, "--foreground", refused.result,
-                         "--data", refused.data, preexec_fn=small_files_only(600))
+    result = refused.run(SEGMENT, "--video", "toy", "--iterations", 5, "--foreground",
+                         refused.result, "--data", refused.data, preexec_fn=small_files_only(600))
     labels = refused.root / "results/labels/toy"
     assert fails_in_one_line(result, f"{labels / '00000.png'}: File too large", "make room")
     assert not list(labels.iterdir())
@@ -120,7 +120,7 @@ def test_data_that_may_not_be_read(refused, trainings, data_set, path, as_an_ord
     mode = locked.stat().st_mode
     locked.chmod(0)
     try:
-        results = [refused.run(SEGMENT, "--class", "toy", "--iter", 5, "--data", data_set,
+        results = [refused.run(SEGMENT, "--video", "toy", "--iterations", 5, "--data", data_set,
                                preexec_fn=as_an_ordinary_user),
                    trainings.solve(trainings.solver("models"), preexec_fn=as_an_ordinary_user)]
     finally:

@@ -70,7 +70,7 @@ def test_the_release_s_command_line(project):
     solver = project.root / "python_scripts" / RELEASE[1]
     hint = "write it with: make prototxts (DAVIS 2017 test-challenge) or ResNetF/write_prototxts.py"
     assert fails_in_one_line(project.run(SOLVE, *RELEASE), f"{RELEASE[1]} does not exist", hint)
-    written = project.run("ResNetF/write_prototxts.py", "test-challenge")
+    written = project.run("ResNetF/write_prototxts.py", "--split", "test-challenge")
     assert written.returncode == 0, written.stderr
     assert fails_in_one_line(project.run(SOLVE, *RELEASE),
                              "data/DAVIS is not a data set in DAVIS layout")
@@ -84,7 +84,7 @@ def test_the_release_s_command_line(project):
 def test_iterations_and_snapshots_of_solvers(tmp_path, data_set, monkeypatch, options, max_iter,
                                              snapshot):
     monkeypatch.setattr(files, "ROOT", tmp_path)
-    monkeypatch.setattr(sys, "argv", ["write_prototxts.py", str(data_set), "--backbone",
+    monkeypatch.setattr(sys, "argv", ["write_prototxts.py", "--data", str(data_set), "--backbone",
                                       nets.RESNET101.name, *options])
     write_prototxts.main()
     solvers = [prototxt.read(path, caffe.proto.caffe_pb2.SolverParameter(), "solver")

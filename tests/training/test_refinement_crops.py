@@ -202,7 +202,7 @@ def test_fingerprint_and_next_command(blobs):
         assert crops.RefinementCrops(other).fingerprint() != source.fingerprint()
     assert next_command(source, files.MODELS / "spn/refine_small_iter_20.caffemodel") == (
         "python refine_spn.py --weights ../models/spn/refine_small_iter_20.caffemodel "
-        f"--data {blobs} <iter> <class>")
+        f"--data {blobs} <iterations> <video>")
 
 
 # ------------------------------------------------------------ real coarse maps
@@ -270,7 +270,7 @@ def test_bad_sources_are_refused(blobs, tmp_path):
     with pytest.raises(UserError, match="alone.txt is in no folder that has JPEGImages"):
         crops.RefinementCrops(param_str(tmp_path / "alone.txt"))
     files.write_text(blobs / "ImageSets/bad.txt", "nosuch\n")
-    with pytest.raises(UserError, match="class 'nosuch' has no frames"):
+    with pytest.raises(UserError, match="video 'nosuch' has no frames"):
         crops.RefinementCrops(param_str(blobs / "ImageSets/bad.txt"))
     shutil.rmtree(blobs / "Annotations")
     with pytest.raises(UserError, match=f"{blobs} has no annotated frame"):
@@ -321,6 +321,6 @@ def test_a_video_s_first_frame_alone(blobs):
     assert [(frame.parent.name, frame.stem) for frame in frames] == [("more", "00000")]
     assert next_command(source, files.MODELS / "more/more_spn_iter_20.caffemodel") == (
         "python refine_spn.py --weights ../models/more/more_spn_iter_20.caffemodel "
-        f"--data {blobs} <iter> more")
+        f"--data {blobs} <iterations> more")
     with pytest.raises(UserError, match="no annotated first frame of other"):
         crops.RefinementCrops(param_str(blobs, video="other"))

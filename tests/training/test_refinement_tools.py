@@ -47,7 +47,7 @@ def maps(tmp_path):
         write(coarse, index, 4, rectangle(50, 75), 200, 100)
         write(refined, index, 4, four if index == 1 else ~four)
     return SimpleNamespace(one=one, four=four, void=void, arguments=(
-        "--data", data, "--sequences", "toy", "--coarse", coarse, "--refined", refined))
+        "--data", data, "--videos", "toy", "--coarse", coarse, "--refined", refined))
 
 
 def table(result):
@@ -136,7 +136,8 @@ def test_steps_of_a_training(recorded, data_set):
     synthetic, written, trained = recorded("--sources", data_set, listing, "--exclude", "dog",
                                            "bear", "--iterations", 7)
     folder = files.from_scripts(train_refine.SYNTHETIC)
-    assert synthetic == ["../tools/synthetic.py", folder, *train_refine.SYNTHETIC_OPTIONS]
+    assert synthetic == ["../tools/synthetic.py", "--data", folder,
+                         *train_refine.SYNTHETIC_OPTIONS]
     assert written == ["../spn/write_prototxts.py", str(data_set), str(listing), folder,
                        "--iterations", "7", "--exclude", "dog", "bear"]
     assert trained == ["solve.py", nets.REFINE_SMALL.weights,
@@ -161,7 +162,7 @@ def test_training_on_synthetic_videos(project):
         files.write_text(path, (files.ROOT / f"tools/{name}.py").read_text())
     files.write_text(project.root / "tools/tiny.py", (
         "import sys, train_refine\n"
-        "train_refine.SYNTHETIC_OPTIONS = ('--size', '48x64', '--sequences', '2', "
+        "train_refine.SYNTHETIC_OPTIONS = ('--size', '48x64', '--count', '2', "
         "'--frames', '1')\n"
         "train_refine.main()\n"))
     result = project.run("tools/tiny.py", "--iterations", 1)

@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 
 from segspn import cli, files
-from segspn.errors import UserError, script
+from segspn.errors import script
 from tools.bench import common, jobs, nets, propagation
 
 SUBCOMMANDS = {"nets": nets, "propagation": propagation, "jobs": jobs}
@@ -27,7 +27,7 @@ def parse_arguments(argv=None):
         command = commands.add_parser(name, help=module.__doc__.splitlines()[0],
                                       description=module.__doc__,
                                       formatter_class=parser.formatter_class)
-        command.add_argument("--repeat", type=int,
+        command.add_argument("--repeat", type=cli.whole(),
                              help=f"timed calls a case ({module.REPEAT}; 1 with --quick)")
         command.add_argument("--quick", action="store_true", help="small sizes: does it run?")
         command.add_argument("--output", type=Path, default=files.RESULTS / "bench",
@@ -36,8 +36,6 @@ def parse_arguments(argv=None):
     args = parser.parse_args(argv)
     if args.repeat is None:
         args.repeat = 1 if args.quick else SUBCOMMANDS[args.subcommand].REPEAT
-    if args.repeat < 1:
-        raise UserError(f"--repeat must be at least 1, not {args.repeat}")
     return args
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from tqdm import tqdm
 
 from ResNetF import nets
+from segspn import cli
 from segspn.errors import UserError
 from segspn.synthetic import data_set
 from tools.bench import common, sandbox
@@ -25,7 +26,7 @@ SPLIT, THIN = "val", nets.RESNET50_THIN.name
 
 
 def add_arguments(parser):
-    parser.add_argument("--jobs", type=int, default=2, help="at a time, against one (2)")
+    parser.add_argument("--jobs", type=cli.whole(2), default=2, help="at a time, against one (2)")
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ QUICK = Scale(1, 1, 3, (64, 96), 2)
 def timed_run(box, data, scale, jobs, threads):
     """Seconds of a call of tools/run.py in a copy of the project.  Raises UserError."""
     command = [sys.executable, "tools/run.py", "--data", str(data), "--split", SPLIT,
-               "--backbone", THIN, "--size", "x".join(map(str, scale.size)),
+               "--backbone", THIN, "--size", cli.size_text(scale.size),
                "--iterations", str(scale.iterations), "--jobs", str(jobs),
                "--threads", str(threads)]
     begin = time.perf_counter()
@@ -92,8 +93,8 @@ def table(ways):
 
 def run(args):
     cores = common.cores()
-    if not 2 <= args.jobs <= cores:
-        raise UserError(f"--jobs must be from 2 to the number of cores, {cores}, not {args.jobs}")
+    if args.jobs > cores:
+        raise UserError(f"--jobs must be at most the number of cores, {cores}, not {args.jobs}")
     scale, ways = QUICK if args.quick else FULL, []
     with (tempfile.TemporaryDirectory(prefix="segspn-bench-") as data,
           tqdm(total=4 * args.repeat, unit="run", dynamic_ncols=True) as bar):

@@ -29,19 +29,23 @@ def commands():
     labels = files.from_scripts(settings.RUNS / NAME / "labels" / SEQUENCE)
     return [
         ("pipeline", ["../tools/run.py", "--data", data, "--videos", SEQUENCE, "--name", NAME,
-                      "--backbone", nets.RESNET50_THIN.name, "--size", "x".join(map(str, SIZE)),
+                      "--backbone", nets.RESNET50_THIN.name, "--size", cli.size_text(SIZE),
                       "--iterations", str(ITERATIONS)]),
         ("labels of the coarse maps", [
-            "segment_instances.py", "--class", SEQUENCE, "--iter", str(ITERATIONS), "--data", data,
-            "--coarse", "--output", f"{output}/coarse"]),
+            "segment_instances.py", "--video", SEQUENCE, "--iterations", str(ITERATIONS),
+            "--data", data, "--coarse", "--output", f"{output}/coarse"]),
         ("overlay", [
             "../tools/overlay.py", "--frames", f"{data}/JPEGImages/480p/{SEQUENCE}",
             "--labels", labels, "--beside", f"{output}/coarse/{SEQUENCE}", "--output", output])]
 
 
+def parse_arguments(argv=None):
+    return cli.parser(__doc__).parse_args(argv)
+
+
 @script
 def main():
-    cli.parser(__doc__).parse_args()
+    parse_arguments()
     demo_data.make()
     seconds = sum(command_lines.run(what, command, "make demo") for what, command in commands())
     report = settings.RUNS / NAME / "report" / SEQUENCE / "report.html"

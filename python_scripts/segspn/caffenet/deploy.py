@@ -1,7 +1,5 @@
 """The deploy nets, which alone are tracked: where they are, and which one a user means."""
 
-import re
-
 from ResNetF import nets
 from segspn import files
 from segspn.errors import UserError
@@ -37,14 +35,11 @@ def default_backbone():
     return nets.RESNET101 if given else nets.RESNET50_THIN
 
 
-def parse_size(text, backbone):
-    """(height, width) from "480x854".  Raises UserError where the net has no such size."""
-    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
-    if not match:
-        raise UserError(f"--size must be HEIGHTxWIDTH, as 480x854, not {text!r}")
-    size = int(match[1]), int(match[2])
+def checked_size(size, backbone):
+    """`size`, (height, width).  Raises UserError where the net is not defined at it."""
     if not nets.size_is_valid(backbone, *size):
-        valid = "x".join(map(str, nets.valid_size(backbone, *size)))
+        text, valid = ("{}x{}".format(*pair)
+                       for pair in (size, nets.valid_size(backbone, *size)))
         raise UserError(f"--size {text}: {backbone.name} is not defined at this size; "
                         f"the next is {valid}")
     return size

@@ -144,7 +144,7 @@ class Davis:
         frames = files.images_in(folder)
         if not frames:
             names = ", ".join(self.sequences())
-            raise UserError(f"class {sequence!r} has no frames in {self.images}; "
+            raise UserError(f"video {sequence!r} has no frames in {self.images}; "
                             f"there are: {names if len(names) < 400 else names[:400] + '…'}")
         return frames
 

@@ -105,13 +105,13 @@ def check_place(order):
         raise UserError(f"--data {order.data} is not a folder")
     check_free(order, order.frames)
     if order.listing.is_file() and order.listing.read_text().split() != [order.name]:
-        raise UserError(f"{order.listing} is a list of other videos; give another --name")
+        raise UserError(f"{order.listing} is a list of other videos; give another --video")
 
 
 def check_free(order, *folders):
     there = next((path for path in folders if os.path.lexists(path)), None)
     if there and not order.force:
-        raise UserError(f"{there} exists; give another --name, or --force to replace it")
+        raise UserError(f"{there} exists; give another --video, or --force to replace it")
 
 
 def chosen(order, times):

@@ -79,7 +79,7 @@ class Segmentation:
             for k in objects])
         foreground = (np.ones(before.shape, bool) if self.foreground is None
                       else planes.read_foreground(self.foreground, frame, before.shape,
-                                                self.foreground_maker))
+                                                  self.foreground_maker))
         return craf.label_frame(
             score_maps, objects, before, foreground, self.thresholds,
             filtering=self.filtering, recovery=self.recovery)

@@ -136,6 +136,6 @@ class Refinement:
         score_maps, foreground = self._inputs(path, shape)
         refined = refiner(frame, score_maps * foreground)
         results = [*np.rint(refined * 255).astype(np.uint8) * foreground,
-                  foreground.astype(np.uint8) * 255]
+                   foreground.astype(np.uint8) * 255]
         for output, plane in zip(self._outputs(path), results):
             files.write_image(output, plane)

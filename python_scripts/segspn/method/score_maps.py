@@ -15,8 +15,6 @@ from segspn.errors import UserError
 
 def working_size(backbone, scale):
     """(height, width) of the net's input: 480 x 854 times `scale`, or the next valid one."""
-    if not 0.1 <= scale <= 4:
-        raise UserError(f"--scale must be from 0.1 to 4, not {scale:g}")
     height, width = (round(scale * length) for length in nets.WORKING_SIZE)
     return nets.valid_size(backbone, height, width)
 
@@ -24,7 +22,7 @@ def working_size(backbone, scale):
 def load_net(weights_path, folder, scale=1.0, size=None):
     """The deploy net in ResNetF/<folder> that these weights belong to, with them loaded.
 
-    Its input is 480 x 854 times `scale`, or `size`, "HEIGHTxWIDTH".
+    Its input is 480 x 854 times `scale`, or `size`, (height, width).
 
     Raises UserError where the weights are of no known backbone, or not whole.
     """
@@ -36,7 +34,7 @@ def load_net(weights_path, folder, scale=1.0, size=None):
     path = deploy.resnetf_path(backbone, folder)
     description = prototxt.read_net(path)
     shape = description.layer[0].input_param.shape[0]
-    shape.dim[2:4] = deploy.parse_size(size, backbone) if size else working_size(backbone, scale)
+    shape.dim[2:4] = deploy.checked_size(size, backbone) if size else working_size(backbone, scale)
     net = prototxt.build(caffe.Net, description, caffe.TEST, what=f"net {path}")
     report = weights.load(net, weights_path, blobs)
     if report.filler:

@@ -22,7 +22,7 @@ from tabulate import tabulate
 
 from ResNetF import nets
 from segspn import cli, files, signals
-from segspn.caffenet import deploy, device, prototxt, published_head, weights
+from segspn.caffenet import device, prototxt, published_head, weights
 from segspn.errors import UserError, count, script
 from segspn.method import refine
 from segspn.runs import settings, steps
@@ -80,7 +80,7 @@ def uses_net(step):
 
 def net_size(run):
     """Pixels of the net's input, in units of 480 x 854."""
-    return math.prod(deploy.parse_size(run.size, nets.BACKBONES[run.backbone])) / PIXELS
+    return math.prod(cli.size(run.size)) / PIXELS
 
 
 @functools.cache
@@ -230,7 +230,7 @@ def time_net(run):
     parameters = nets.solver(backbone, "", "unused", snapshot=0, display=0, random_seed=0)
     parameters.ClearField("train_net")
     parameters.train_net_param.CopyFrom(nets.train(
-        backbone, data=run.data, size=deploy.parse_size(run.size, backbone), seed=0,
+        backbone, data=run.data, size=cli.size(run.size), seed=0,
         augmentation=nets.AUGMENTATION, **source))
     solver = prototxt.build(caffe.get_solver, parameters)
     weights.load(solver.net, first_weights(run))

@@ -33,6 +33,8 @@ class Run:
     weights     that trainings begin with, as seen from python_scripts/, or GENERIC
     refinement  weights of the refinement net, as seen from python_scripts/
     iterations, snapshot, size, base_lr   of the trainings, as ResNetF/write_prototxts.py takes them
+    seed        of the trainings; None: solve.py's
+    craf        options of segment_instances.py, as craf_options.words() gives them
     generic     {"lists", "iterations", "weights"} of the generic training, or None
     threads     of a job
     gpus        device numbers; () for the CPU
@@ -54,6 +56,8 @@ class Run:
     snapshot: int
     size: str
     base_lr: float | None = None
+    seed: int | None = None
+    craf: tuple = ()
     generic: dict | None = None
     threads: int = 1
     gpus: tuple = ()
@@ -85,8 +89,8 @@ class Run:
         path = files.existing_file(Path(folder) / SETTINGS, "settings of a run")
         try:
             settings = json.loads(path.read_text())
-            settings["evaluated"] = tuple(settings["evaluated"])
-            settings["gpus"] = tuple(settings["gpus"])
+            for name in ("evaluated", "gpus", "craf"):
+                settings[name] = tuple(settings[name])
             run = cls(**settings)
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path} does not hold the settings of a run; "
@@ -150,7 +154,7 @@ def evaluated(data, sequences):
 
 
 def default_size(backbone, data, sequences, is_davis):
-    """The working size, "HEIGHTxWIDTH", for a data set.
+    """The working size, (height, width), for a data set.
 
     That of DAVIS for DAVIS and ResNet-101; for the thin net on videos of one's own,
     a quarter of that area, in the shape of the first frame of the first.
@@ -159,10 +163,10 @@ def default_size(backbone, data, sequences, is_davis):
 
     sequences = sequences or data.sequences()
     if is_davis or not sequences:
-        return "x".join(map(str, nets.WORKING_SIZE))
+        return nets.WORKING_SIZE
     height, width = files.read_image(data.frames(sequences[0])[0]).shape[:2]
     area = nets.WORKING_SIZE[0] * nets.WORKING_SIZE[1]
     area /= 1 if backbone is nets.RESNET101 else 4
     factor = min(1, (area / (height * width)) ** 0.5)
-    return "x".join(map(str, nets.valid_size(backbone, max(32, round(factor * height)),
-                                             max(32, round(factor * width)))))
+    return nets.valid_size(backbone, max(32, round(factor * height)),
+                           max(32, round(factor * width)))

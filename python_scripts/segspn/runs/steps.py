@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from segspn import cli, done, files
+from segspn.method import craf_options
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def solver(sequence, k=None):
 
 def prototxts(run, sequence):
     options = ["--base-lr", f"{run.base_lr:g}"] if run.base_lr else []
-    return [["../ResNetF/write_prototxts.py", run.data, "--sequences", sequence,
+    return [["../ResNetF/write_prototxts.py", "--data", run.data, "--videos", sequence,
              "--backbone", run.backbone, "--size", run.size, "--iterations", str(run.iterations),
              "--snapshot", str(run.snapshot), *options]]
 
@@ -72,7 +73,7 @@ def prototxt_files(run, sequence):
 
 
 def generic_prototxts(run):
-    return [["../ResNetF/write_prototxts.py", run.data, "--lists", *run.generic["lists"],
+    return [["../ResNetF/write_prototxts.py", "--data", run.data, "--lists", *run.generic["lists"],
              "--generic-only", "--backbone", run.backbone, "--size", run.size,
              "--iterations", str(run.generic["iterations"]), "--snapshot", str(run.snapshot)]]
 
@@ -81,13 +82,17 @@ def solve(run, weights, path):
     """The command line of a training."""
     return [["solve.py", weights, files.from_scripts(path),
              "--restart-changed" if run.restart else "--resume",
-             *(["--keep-snapshots"] if run.keep else [])]]
+             *(["--keep-snapshots"] if run.keep else []),
+             *([] if run.seed is None else ["--seed", str(run.seed)])]]
+
+
+def inference_options(run):
+    return cli.inference_options(files.PYTHON_SCRIPTS / run.data, cli.size(run.size))
 
 
 def infer_foreground(run, sequence):
     return [["infer_test_fgbg.py", files.from_scripts(model(run, sequence)),
-             "../results/ResNetF_fgbg", sequence, *cli.inference_options(
-                 files.PYTHON_SCRIPTS / run.data, run.size)]]
+             "../results/ResNetF_fgbg", sequence, *inference_options(run)]]
 
 
 def foreground_masks(run, sequence):
@@ -97,7 +102,7 @@ def foreground_masks(run, sequence):
 
 def infer_object(run, sequence, k):
     return [["infer_test_perobj.py", str(run.iterations), sequence, str(k),
-             *cli.inference_options(files.PYTHON_SCRIPTS / run.data, run.size)]]
+             *inference_options(run)]]
 
 
 def score_maps(run, sequence, k):
@@ -118,8 +123,9 @@ def refined_maps(run, sequence):
 
 
 def label(run, sequence):
-    return [["segment_instances.py", "--class", sequence, "--iter", str(run.iterations),
-             "--data", run.data, "--output", files.from_scripts(run.folder / "labels")]]
+    return [["segment_instances.py", "--video", sequence, "--iterations", str(run.iterations),
+             "--data", run.data, "--output", files.from_scripts(run.folder / "labels"),
+             *run.craf]]
 
 
 def labels(run, sequence):
@@ -134,7 +140,7 @@ def draw(run, sequence):
 
 def evaluate(run):
     return [["../tools/evaluate.py", "--results", files.from_scripts(run.folder / "labels"),
-             "--davis", run.data, "--split", split_name(run), "--sequences", *run.evaluated,
+             "--data", run.data, "--split", split_name(run), "--videos", *run.evaluated,
              "--output", files.from_scripts(run.folder / "evaluation"),
              "--processes", str(run.threads)]]
 
@@ -151,7 +157,7 @@ def split_name(run):
 def report(run, sequence):
     """The report of a video; its timings and command lines are written by the job."""
     here = files.from_scripts(run.folder / "report" / sequence)
-    return [["../tools/report.py", "--data", run.data, "--sequences", sequence,
+    return [["../tools/report.py", "--data", run.data, "--videos", sequence,
              "--labels", files.from_scripts(run.folder / "labels"),
              "--scores", f"../results/ResNetF_perobj_{run.iterations}",
              "--refined", f"../results/SPN_{run.iterations}",
@@ -217,6 +223,13 @@ def needed_for_refining(run, sequence):
             *(("infer_object", (sequence, k)) for k in run.videos[sequence])]
 
 
+def needed_for_labels(run, sequence):
+    """Who makes the score maps and the masks that are taken."""
+    if craf_options.COARSE in run.craf:
+        return needed_for_refining(run, sequence)
+    return [("refine", (sequence,))]
+
+
 def all_labels(run, sequences):
     return [("label", (sequence,)) for sequence in sequences]
 
@@ -253,8 +266,7 @@ STEPS = {
         "sequence", refine, refined_maps, needed_for_refining,
         lambda run, sequence: [*video(run, sequence), files.PYTHON_SCRIPTS / run.refinement],
         on_gpu=True),
-    "label": Step("sequence", label, labels, lambda run, sequence: [("refine", (sequence,))],
-                  video),
+    "label": Step("sequence", label, labels, needed_for_labels, video),
     "overlay": Step(
         "sequence", draw,
         lambda run, sequence: [run.folder / "overlay" / sequence / name

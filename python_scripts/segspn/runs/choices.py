@@ -1,0 +1,145 @@
+"""From the arguments of tools/run.py to a run: its settings, its share of the cores, its notes."""
+
+import os
+from pathlib import Path
+
+import psutil
+
+from ResNetF import nets
+from segspn import cli, files
+from segspn.caffenet import deploy, weights
+from segspn.data import davis
+from segspn.errors import UserError, count
+from segspn.runs import plan, settings, workflow
+from spn import nets as refinement
+
+DAVIS_ITERATIONS = 3000  # of ResNet-101, a video or object, as in the release
+CLUSTER_JOBS, CLUSTER_THREADS = 100, 4
+
+
+def run_of(args):
+    """The settings.Run that the arguments ask for.  Raises UserError."""
+    check_together(args)
+    backbone = nets.BACKBONES[args.backbone] if args.backbone else deploy.default_backbone()
+    data = davis.Davis(args.data)
+    names, whole = ([], False) if args.generic_only else settings.chosen_videos(
+        data, args.split, args.videos)
+    generic = generic_training(args, data, backbone)
+    return settings.Run(
+        name=run_name(args, names, whole), data=files.from_scripts(data.root), split=args.split,
+        videos=settings.objects_of(data, names), whole=whole,
+        evaluated=settings.evaluated(data, names), backbone=backbone.name,
+        weights=settings.GENERIC if generic else weights_file(args.weights, backbone),
+        refinement=refinement_file(args.refinement),
+        iterations=args.iterations or default_iterations(backbone), snapshot=args.snapshot,
+        size=cli.size_text(working_size(args, backbone, data, names)), base_lr=args.base_lr,
+        seed=args.seed, craf=args.craf, generic=generic, gpus=tuple(args.gpus),
+        cluster=args.cluster, restart=args.restart, keep=args.keep_snapshots)
+
+
+def check_together(args):
+    """Raises UserError for arguments that do not go together."""
+    if len(set(args.gpus)) != len(args.gpus):
+        raise UserError(f"--gpus must be different numbers, not {args.gpus}")
+    if args.cluster_options and not args.cluster:
+        raise UserError("--cluster-options go with --cluster")
+    if args.generic_only and args.weights == settings.GENERIC:
+        raise UserError("--generic-only: --weights are those that it begins with, no generic ones")
+
+
+def default_iterations(backbone):
+    return DAVIS_ITERATIONS if backbone is nets.RESNET101 else backbone.solver["max_iter"]
+
+
+def working_size(args, backbone, data, names):
+    """(height, width) that the nets work at.  Raises UserError."""
+    is_davis = files.from_scripts(data.root) == files.from_scripts(cli.DEFAULT_DATA)
+    return deploy.checked_size(
+        args.size or settings.default_size(backbone, data, names, is_davis), backbone)
+
+
+def generic_training(args, data, backbone):
+    """The settings of the generic training; None where there is to be none.  Raises UserError."""
+    is_wanted = args.weights == settings.GENERIC
+    if not (args.generic_only or is_wanted):
+        return None
+    for name in args.lists:
+        data.listed(name)
+    begins = None if is_wanted else args.weights
+    if begins is None and backbone is nets.RESNET101:
+        begins = files.MODELS / "resnet101.caffemodel"  # of ImageNet
+    return {"lists": args.lists, "weights": weights_file(begins, backbone),
+            "iterations": args.generic_iterations or backbone.solver["max_iter"]}
+
+
+def weights_file(path, backbone):
+    """Weights as seen from python_scripts/, checked to be there.  Raises UserError."""
+    path = Path(path) if path else files.PYTHON_SCRIPTS / backbone.weights
+    if not path.is_file():
+        raise UserError(f"weights {path} do not exist; make weights fetches those of the thin net "
+                        "(BACKBONE=resnet50_thin) and says where the others come from")
+    found = nets.backbone_of(weights.read_caffemodel(path))
+    if found is not backbone:
+        raise UserError(f"weights {path} are those of {found.name if found else 'another net'}, "
+                        f"not of {backbone.name}; give the --backbone that they are of")
+    return files.from_scripts(path)
+
+
+def refinement_file(path):
+    """Weights of a refinement net, as seen from python_scripts/.  Raises UserError."""
+    if refinement.net_of(weights.read_caffemodel(path)) is None:
+        raise UserError(f"weights {path} are of no refinement net; train one with "
+                        "make train-refine, or leave --refinement out")
+    return files.from_scripts(path)
+
+
+def run_name(args, names, whole):
+    """The folder's name.  Raises UserError where there is none to take."""
+    if args.name:
+        return args.name
+    if args.generic_only:
+        return settings.GENERIC
+    if args.split:
+        return args.split + ("" if whole else "-part")
+    if len(names) == 1:
+        return names[0]
+    raise UserError("several videos without a list: give the run a --name")
+
+
+def machine_memory():
+    """MB of memory."""
+    return psutil.virtual_memory().total / 1e6
+
+
+def shares(args, run):
+    """(jobs at a time, threads of each): jobs x threads is never more than the cores."""
+    if args.cluster:
+        return args.jobs or CLUSTER_JOBS, args.threads or CLUSTER_THREADS
+    cores = len(os.sched_getaffinity(0))
+    jobs = args.jobs or max(1, min(len(args.gpus) or cores, cores // (args.threads or 1), int(
+        workflow.MEMORY_SHARE * machine_memory() / plan.memory_mb(run, "train_object"))))
+    if jobs * (args.threads or 1) > cores:
+        raise UserError(f"{jobs} jobs of {args.threads or 1} threads are more than the {cores} "
+                        "cores; give fewer --jobs or --threads")
+    return jobs, args.threads or cores // jobs
+
+
+def notes(run, jobs):
+    """What to know of a run before it begins, a line each."""
+    lines = [f"{run.name}: {run.backbone}, {run.iterations} iterations a training, at {run.size}; "
+             f"{count(len(run.videos), 'video')}, "
+             f"{count(sum(map(len, run.videos.values())), 'object')}"]
+    partly = [name for name in run.videos if name not in run.evaluated]
+    if run.evaluated and partly:
+        lines.append(f"note: without an annotation of every frame, not evaluated: "
+                     f"{', '.join(partly)}")
+    if run.generic:
+        seen = {frame.parent.name for name in run.generic["lists"]
+                for frame, _ in run.data_set.listed(name)}
+        if known := [name for name in run.evaluated if name in seen]:
+            lines.append("note: the generic model is trained on videos that are evaluated "
+                         f"({', '.join(known)}): figures of them are not of unseen videos")
+    if not run.cluster and jobs < len(run.gpus):
+        lines.append(f"note: {jobs} jobs at a time, for cores or memory: "
+                     f"{len(run.gpus) - jobs} of the GPUs are idle; --jobs sets it")
+    return lines
