@@ -20,6 +20,7 @@ from tests.support.reports import (
     write_page,
     write_results,
 )
+from tests.support.workflows import wait_until
 
 TITLE = "</title></script><!--<script>window.hit=2</script><b id=bad>{{data}}"
 
@@ -54,8 +55,7 @@ class Browser:
     def shows(self, what):
         """Waits until "<layer> <frame>" is drawn, and returns the picture: H x W x 3, RGB."""
         self.tab.wait_for_function(
-            "what => document.getElementById('picture').dataset.shown === what", arg=what,
-            timeout=5000)
+            "what => document.getElementById('picture').dataset.shown === what", arg=what)
         return self.picture()
 
     def picture(self):
@@ -97,8 +97,8 @@ def test_nothing_overlaps_or_sticks_out(browser, page):
     tab = browser.open(page).tab
     for width, height in (1366, 768), (1000, 700), (480, 800):
         tab.set_viewport_size({"width": width, "height": height})
-        tab.wait_for_timeout(100)  # charts are drawn anew
-        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+        tab.wait_for_function(  # charts are drawn anew
+            "width => document.documentElement.scrollWidth <= width", arg=width)
         boxes = [tab.locator(place).bounding_box() for place in (
             "#layers", ".screen", ".transport", "#legend", ".hint")]
         for above, below in zip(boxes, boxes[1:]):
@@ -128,8 +128,7 @@ def test_slider_layer_and_opacity_change_the_picture(browser, page):
         seen.add(browser.shows(f"{kind}-2 5").tobytes())
     assert len(seen) == 9
     browser.tab.locator("#opacity").fill("0")
-    browser.tab.wait_for_timeout(100)
-    np.testing.assert_array_equal(browser.picture(), frames[1])
+    wait_until(lambda: np.array_equal(browser.picture(), frames[1]), "the frame alone")
 
 
 def test_layers_have_the_colours_of_their_pixels(browser, page):
@@ -189,16 +188,16 @@ def test_playing(browser, page):
     tab = browser.open(page).tab
     tab.select_option("#speed", "24")
     tab.click("#play")
-    tab.wait_for_function("() => player.frame >= 3", timeout=5000)
+    tab.wait_for_function("() => player.frame >= 3")
     assert tab.get_attribute("#play", "aria-label") == "Pause"
-    tab.wait_for_function("() => player.frame <= 2", timeout=5000)  # from the last to the first
+    tab.wait_for_function("() => player.frame <= 2")  # from the last to the first
     tab.keyboard.press("Space")
     stopped = tab.evaluate("player.frame")
     tab.wait_for_timeout(200)
     assert tab.evaluate("player.frame") == stopped and not tab.evaluate("player.isPlaying")
     browser.shows(f"labels {stopped}")
     tab.keyboard.press("Space")
-    tab.wait_for_function("from => player.frame !== from", arg=stopped, timeout=5000)
+    tab.wait_for_function("from => player.frame !== from", arg=stopped)
 
 
 def test_without_ground_truth_it_shows_what_there_is(browser, results, tmp_path):

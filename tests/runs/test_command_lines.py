@@ -62,8 +62,7 @@ def pipeline(tmp_path):
         process.communicate()
 
 
-@pytest.mark.parametrize("status", [0, 130])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 0), (signal.SIGTERM, 130)])
 def test_an_interrupted_pipeline_ends_after_its_step(pipeline, tmp_path, number, status):
     """A terminal sends Ctrl-C to the whole group; the step gets it once, from its parent."""
     process, session = pipeline(status)

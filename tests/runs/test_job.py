@@ -41,14 +41,21 @@ with (folder / "told").open("a") as file:
     file.write(json.dumps({"run": run, "k": k, "gpu": gpu, "threads": [
         os.environ["OPENBLAS_NUM_THREADS"], os.environ["OMP_NUM_THREADS"]]}) + "\\n")
 """
+# Runs a job, and says by a file that it waits for another, or for its command.
 DRIVER = """
-import dataclasses
+import dataclasses, os
+from pathlib import Path
 from segspn import files
 from segspn.runs import job, steps
 steps.STEPS["train_object"] = dataclasses.replace(
     steps.STEPS["train_object"], on_gpu=True, needs=lambda *whose: [], reads=lambda *whose: [],
     commands=lambda run, sequence, k: [[{fake!r}, {folder!r}, run.name, str(k)]],
     products=lambda run, sequence, k: [files.PYTHON_SCRIPTS / "product"])
+check = job.Job._check_end
+def told(self):
+    Path({folder!r}, f"waits-{{os.getpid()}}").touch()
+    check(self)
+job.Job._check_end = told
 job.main()
 """
 SETTINGS = settings.Run(
@@ -85,6 +92,9 @@ class Jobs:
             env={**sandbox.environment(self.root), "TMPDIR": str(self.temporary)})
         self._processes.append(process)
         return process
+
+    def waits(self, process):
+        return (self.folder / f"waits-{process.pid}").exists()
 
     def held(self):
         return {path.name for path in self.folder.iterdir() if path.is_dir()}
@@ -208,8 +218,7 @@ def test_the_same_job_is_not_run_twice_at_a_time(jobs):
     first = jobs.start(run)
     wait_until(jobs.held, "the first job")
     second = jobs.start(run)
-    with pytest.raises(subprocess.TimeoutExpired):
-        second.wait(3)  # it has started by then, and waits
+    wait_until(lambda: jobs.waits(second), "the second job")
     jobs.unmark("wait")
     for process in (first, second):
         status, _, errors = ended(process)
@@ -225,9 +234,7 @@ def test_a_job_that_is_asked_to_end(jobs, waits):
     first = jobs.start(run)
     wait_until(jobs.held, "the job")
     second = jobs.start(run, 1) if waits else first
-    if waits:
-        with pytest.raises(subprocess.TimeoutExpired):
-            second.wait(3)
+    wait_until(lambda: jobs.waits(second), "its wait")
     second.send_signal(signal.SIGTERM)
     status, _, errors = ended(second)
     assert status == 143 and "ended by SIGTERM" in errors and "Traceback" not in errors
