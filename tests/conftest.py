@@ -17,6 +17,22 @@ from tools.bench import sandbox
 
 SCRIPTS = files.PYTHON_SCRIPTS
 CHROMIUM = "/usr/bin/chromium"
+MARKS = {"chromium": "browser", "on_small_disk": "root", "finished": "slow", "short": "slow"}
+
+
+def pytest_collection_modifyitems(config, items):
+    """Marks tests by the fixtures that they use, and says which go to one process of xdist.
+
+    Those of a file do; those that share whole runs as well, and they go first.
+    """
+    for item in items:
+        for fixture in MARKS.keys() & set(item.fixturenames):
+            item.add_marker(MARKS[fixture])
+        if not item.get_closest_marker("xdist_group"):
+            group = "runs" if "finished" in item.fixturenames else item.path.stem
+            item.add_marker(pytest.mark.xdist_group(group))
+    if config.getoption("dist", "no") == "loadgroup":
+        items.sort(key=lambda item: item.get_closest_marker("xdist_group").args != ("runs",))
 
 
 @pytest.fixture

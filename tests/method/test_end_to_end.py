@@ -42,6 +42,7 @@ def mean_iou(labels, masks):
                     for a, b in zip(labels[1:], masks[1:]) for k in (1, 2)])
 
 
+@pytest.mark.slow
 def test_from_annotation_to_labels(video, project):
     root, masks = video
     result = project.run("ResNetF/write_prototxts.py", "--data", root,

@@ -50,6 +50,7 @@ def all_positive(rows):
     return all(math.isfinite(n) and n > 0 for row in rows for n in numbers_of(row))
 
 
+@pytest.mark.slow
 def test_nets_gives_the_whole_table(quick, monkeypatch):
     monkeypatch.setattr(bench_nets, "SIZES", bench_nets.SIZES[:1])  # a process each
     lines, found = quick("nets")

@@ -143,6 +143,7 @@ def wait_for(path, process):
         time.sleep(0.001)
 
 
+@pytest.mark.slow
 def test_run_that_is_stopped_and_killed_goes_on(trainings):
     """SIGTERM, then SIGKILL, then to the end: bit for bit the uninterrupted run."""
     count = 200
