@@ -68,7 +68,7 @@ demo: backbone  ## a real video, segmented from its first frame
 	@$(VENV_PYTHON) -m tools.setup.demo
 
 test: backbone  ## unit tests and a small end-to-end run
-	@$(VENV_PYTHON) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	@$(VENV_PYTHON) -m pytest -n 2
 
 test-slurm: backbone  ## the small run on a real Slurm, which is started and stopped here
 	@$(SYSTEM_PYTHON) -m tools.setup.environment --slurm

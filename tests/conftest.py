@@ -18,21 +18,26 @@ from tools.bench import sandbox
 SCRIPTS = files.PYTHON_SCRIPTS
 CHROMIUM = "/usr/bin/chromium"
 MARKS = {"chromium": "browser", "on_small_disk": "root", "finished": "slow", "short": "slow"}
+SHARE_A_RUN = {"tests/runs/test_killed_runs.py", "tests/runs/test_run.py",
+               "tests/report/test_overview.py", "tests/report/test_submission.py"}
 
 
-def pytest_collection_modifyitems(config, items):
-    """Marks tests by the fixtures that they use, and says which go to one process of xdist.
+def pytest_itemcollected(item):
+    """Marks a test by the fixtures that it uses."""
+    for fixture in MARKS.keys() & set(item.fixturenames):
+        item.add_marker(MARKS[fixture])
 
-    Those of a file do; those that share whole runs as well, and they go first.
-    """
-    for item in items:
-        for fixture in MARKS.keys() & set(item.fixturenames):
-            item.add_marker(MARKS[fixture])
-        if not item.get_closest_marker("xdist_group"):
-            group = "runs" if "finished" in item.fixturenames else item.path.stem
-            item.add_marker(pytest.mark.xdist_group(group))
-    if config.getoption("dist", "no") == "loadgroup":
-        items.sort(key=lambda item: item.get_closest_marker("xdist_group").args != ("runs",))
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """One of pytest-xdist's processes has all tests of a file, and one those that share a run."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            path = super()._split_scope(nodeid)
+            return "runs" if path in SHARE_A_RUN else path
+    return Scheduling(config, log)
 
 
 @pytest.fixture

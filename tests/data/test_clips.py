@@ -121,8 +121,11 @@ def test_names_are_no_patterns_and_no_addresses(tmp_path, monkeypatch):
         assert len(clip.times()) == 3 and numbers_in(clip, [2]) == [2], name
 
 
-def noisy_clip(path, count=60):
-    """A clip of large frames, so that a cut or a blot hits one of them."""
+def noisy_clip(path, count=150):
+    """A clip of large frames, so that a cut or a blot hits one of them.
+
+    There are many, since ffmpeg reads some frames ahead: how many depends on the machine's load.
+    """
     rng = np.random.default_rng(3)
     if path.suffix == ".gif":
         first, *others = (Image.fromarray(rng.integers(0, 256, SIZE, np.uint8))
@@ -152,7 +155,7 @@ def test_videos_that_end_early(tmp_path, ending):
     data = path.read_bytes()
     path.write_bytes(data[:len(data) * 3 // 5 + 7])
     clip = clips.Video(path)
-    assert 10 < refused_frame(clip) < 40  # ffmpeg reads some frames ahead
+    assert 10 < refused_frame(clip) < 95
     assert len(clip.times(last=5)) == 6
 
 
@@ -172,7 +175,7 @@ def test_videos_that_are_damaged(tmp_path, ending):
     data[middle:middle + 400] = b"\xff" * 400
     path.write_bytes(data)
     clip = clips.Video(path)
-    assert 10 < refused_frame(clip) <= 31
+    assert 10 < refused_frame(clip) <= 76
     assert len(clip.times(last=5)) == 6
 
 

@@ -19,7 +19,7 @@ from tests.support.workflows import ITERATIONS, Project, ended, wait_until
 
 SEED = int(os.environ.get("SEED", "0"))  # another one kills at other times
 RANDOM = random.Random(SEED)
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("runs")]
+pytestmark = pytest.mark.slow
 BAR = "%|"  # of a progress bar: the training is in its loop, and has set its signal handlers
 
 
