@@ -1,5 +1,6 @@
 """Fixtures: a tiny data set in DAVIS layout, with exact masks, and small nets."""
 
+import signal
 from types import SimpleNamespace
 
 import caffe
@@ -18,6 +19,12 @@ from tools.bench import sandbox
 SCRIPTS = files.PYTHON_SCRIPTS
 CHROMIUM = "/usr/bin/chromium"
 MARKS = {"chromium": "browser", "on_small_disk": "root", "finished": "slow", "short": "slow"}
+
+
+def pytest_configure():
+    """Tests send SIGINT, which a shell's background has its children ignore."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config, items):
