@@ -1,5 +1,6 @@
 """Fixtures: a tiny data set in DAVIS layout, with exact masks, and small nets."""
 
+import signal
 from types import SimpleNamespace
 
 import caffe
@@ -20,6 +21,12 @@ CHROMIUM = "/usr/bin/chromium"
 MARKS = {"chromium": "browser", "on_small_disk": "root", "finished": "slow", "short": "slow"}
 SHARE_A_RUN = {"tests/runs/test_killed_runs.py", "tests/runs/test_run.py",
                "tests/report/test_overview.py", "tests/report/test_submission.py"}
+
+
+def pytest_configure():
+    """Tests send SIGINT, which a shell's background has its children ignore."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_itemcollected(item):
