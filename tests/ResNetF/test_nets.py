@@ -147,6 +147,7 @@ def test_both_forms_have_the_same_weights_after_20_steps(pair):
     np.testing.assert_array_equal(after["upsample_res4"][0], before["upsample_res4"][0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", nets.BACKBONES.values(), ids=lambda b: b.name)
 def test_real_nets_have_the_same_scores_in_both_forms(backbone):
     """The full backbones, 64 x 72: BatchNorm statistics set so that numbers stay in range."""

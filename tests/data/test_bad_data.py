@@ -12,14 +12,13 @@ from tests.support.frames import fails_in_one_line, names_in
 from tests.support.refusals import FGBG, NETS, PEROBJ, SEGMENT, training_refused
 
 
-@pytest.mark.parametrize("name", ["nosuch", "../toys", "toy/..", "/toy", ".", "", "a\\b"])
+@pytest.mark.parametrize("name", ["nosuch", "../toys"])
 def test_unknown_and_unsafe_names(refused, name):
     word = "toy" if name == "nosuch" else "must be a plain folder name"
     assert refused(SEGMENT, "--video", name, "--iterations", 5, words=[f"{name!r}", word])
-    if name in ("nosuch", "../toys"):
-        assert refused(FGBG, refused.model, refused.result, name, words=[f"{name!r}", word])
-        assert refused(PEROBJ, 5, name, 1, words=[f"{name!r}", word])
-        assert refused(NETS, "--videos", name, words=[f"{name!r}", word])
+    assert refused(FGBG, refused.model, refused.result, name, words=[f"{name!r}", word])
+    assert refused(PEROBJ, 5, name, 1, words=[f"{name!r}", word])
+    assert refused(NETS, "--videos", name, words=[f"{name!r}", word])
 
 
 def test_object_that_the_annotation_lacks(refused):

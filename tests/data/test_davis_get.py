@@ -322,10 +322,8 @@ def test_a_split_with_faults_does_not_keep_the_others_back(site, content):
 
 
 @pytest.mark.parametrize(("options", "words"), [
-    (["--splits", "train"], ["invalid choice: 'train'"]),
     (["--sha256", "val=" + 64 * "0"], ["must be NAME=HEX", "trainval, test-dev"]),
     (["--sha256", "trainval=123"], ["64 hexadecimal digits"]),
-    (["--archives", ".", "--from", "x"], ["not allowed with argument"]),
     (["--from", "ftp://127.0.0.1"], ["is none of http:// or https://"])])
 def test_bad_options(site, options, words):
     assert fails_in_one_line(site.tool(*options), *words)

@@ -98,12 +98,13 @@ def test_frames_are_jpegs_of_quality_95(bring, data, clip):
     assert (data / "JPEGImages/480p/toy/00007.jpg").read_bytes() == encoded
 
 
-@pytest.mark.parametrize(("options", "expected"), [
+@pytest.mark.parametrize("ending, options, expected", [
+    *((ending, {"fps": 12.5, "first": 3}, range(3, 30, 2)) for ending in (".avi", ".webm", ".gif")),
+    *((".mp4", options, expected) for options, expected in [
     ({"first": 4, "last": 9}, range(4, 10)), ({"first": 28}, [28, 29]), ({"last": 2}, range(3)),
     ({"fps": 12.5}, range(0, 30, 2)), ({"fps": 12.5, "first": 3}, range(3, 30, 2)),
     ({"fps": 10, "last": 10}, [0, 2, 5, 7, 10]), ({"fps": 60}, range(30)),
-    ({"fps": 5, "first": 3, "last": 24}, range(3, 25, 5))])
-@pytest.mark.parametrize("ending", [".mp4", ".avi", ".webm", ".gif"])
+    ({"fps": 5, "first": 3, "last": 24}, range(3, 25, 5))])])
 def test_range_and_rate_choose_the_frames(bring, data, tmp_path, ending, options, expected):
     clip = write_clip(tmp_path / f"in/other{ending}", 30, 40 if ending == ".gif" else 25)
     made = bring(clip, **options)
@@ -186,22 +187,13 @@ def test_the_default_data_set_needs_no_mention(script):
     assert result.stdout.endswith("next: make segment VIDEO=toy 'DATA=data/two words'\n")
 
 
-def test_help_has_an_example(script):
-    result = script("--help")
-    assert result.returncode == 0 and "python tools/import_video.py" in result.stdout
-
-
 @pytest.mark.parametrize(("option", "words"), [
-    ("--fps=0", "--fps must be above 0"), ("--fps=-1", "--fps"), ("--fps=nan", "--fps"),
-    ("--fps=x", "--fps"), ("--size=480", "HEIGHTxWIDTH"), ("--size=31x100", "from 32 to 8192"),
-    ("--size=100x9999", "from 32 to 8192"), ("--range=5", "--range must be A:B"),
+    ("--fps=0", "--fps must be above 0"), ("--fps=nan", "--fps"),
+    ("--size=31x100", "from 32 to 8192"), ("--range=5", "--range must be A:B"),
     ("--range=-1:5", "--range must be A:B"), ("--range=5:4", "ends before it begins"),
     ("--range=30:", "outside {clip}, which has the frames 0 to 29"),
-    ("--range=4:30", "outside {clip}, which has the frames 0 to 29"),
     ("--range=4:4", "1 frame of {clip} would remain; a video has from 2 to 100000"),
-    ("--fps=0.5", "1 frame of {clip}"), ("--video=../x", "plain folder name"),
-    ("--video=", "name ''"),
-    ("--video=a b", "at most 100 letters"),
+    ("--video=../x", "plain folder name"),
     ("--mask=nosuch.png", "mask nosuch.png does not exist"), ("--data={clip}", "is not a folder"),
     ("--mask={clip}", "corrupt or not an image")])
 def test_bad_options_end_in_one_line(script, clip, tmp_path, option, words):

@@ -181,9 +181,6 @@ def not_written(tmp_path, data_set, monkeypatch, capsys):
 @pytest.mark.parametrize("options, words", [
     (("--net", "nosuch"), ["--net", "'nosuch'", "refine_vgg"]),
     (("--batch", 0), ["--batch must be a whole number from 1"]),
-    (("--iterations", 0), ["--iterations must be a whole number from 1"]),
-    (("--snapshot", 0), ["--snapshot must be a whole number from 1"]),
-    (("--base-lr", 2), ["--base-lr must be between 0 and 1, not '2'"]),
     (("--exclude", "toy"), ["is excluded"]),
     (("--coarse", "/nosuch"), ["/nosuch, which is no folder"])])
 def test_bad_options_of_a_training(not_written, data_set, options, words):

@@ -13,7 +13,7 @@ from spn.nets import DIRECTIONS
 from tests.support.frames import fails_in_one_line
 from tools.bench import cases, common, jobs, propagation, sandbox
 from tools.bench import nets as bench_nets
-from tools.bench.__main__ import SUBCOMMANDS, main, parse_arguments
+from tools.bench.__main__ import main, parse_arguments
 
 
 def numbers_of(value):
@@ -126,10 +126,10 @@ def test_a_run_that_fails_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("arguments", [
-    *([name, "--repeat", "0"] for name in SUBCOMMANDS), ["jobs", "--jobs", "1"],
-    ["jobs", "--jobs", "1000000"], ["nosuch"]], ids=" ".join)
+    ["nets", "--repeat", "0"], ["jobs", "--jobs", "1"], ["jobs", "--jobs", "1000000"]],
+    ids=" ".join)
 def test_bad_options_end_in_one_line(run, tmp_path, arguments):
-    options = [] if arguments == ["nosuch"] else ["--output", tmp_path / "out"]
+    options = ["--output", tmp_path / "out"]
     assert fails_in_one_line(run("tools.bench", *arguments, *options), *arguments[1:])
     assert not list(tmp_path.iterdir())
 

@@ -25,12 +25,7 @@ def labels(drawing):
 
 def test_drawing_says_what_it_is(drawing):
     assert "Big Buck Bunny, (c) Blender Foundation, CC-BY 3.0" in drawing["credit"]
-    assert "bigbuckbunny.mp4" in drawing["source"]
-    assert drawing["frame"] == 50 and drawing["size"] == list(WORKING_SIZE[::-1])
     assert [(o["id"], o["name"]) for o in drawing["objects"]] == [(1, "rabbit"), (2, "rocks")]
-    assert sum(map(len, drawing["objects"][0]["polygons"])) > 100
-    assert all(isinstance(value, int) for o in drawing["objects"] for polygon in o["polygons"]
-               for point in polygon for value in point)
 
 
 def test_objects_are_whole_and_of_plausible_area(labels):
@@ -49,13 +44,13 @@ def test_objects_do_not_overlap(drawing):
     assert not (alone[0] & alone[1]).any()
 
 
-@pytest.mark.parametrize(("pixel", "label"), [
-    ((300, 250), 1), ((165, 60), 1), ((370, 30), 1), ((240, 70), 1), ((292, 50), 1),
-    ((345, 398), 1), ((135, 240), 2), ((100, 320), 2), ((160, 312), 2),
-    ((255, 86), 0), ((284, 388), 0), ((190, 280), 0), ((435, 303), 0), ((640, 260), 0)])
-def test_landmarks(labels, pixel, label):
+def test_landmarks(labels):
     """Belly, fists, ears, toes; the three rocks; the background between them, and other rocks."""
-    assert labels[pixel[1], pixel[0]] == label
+    for label, pixels in enumerate((
+            [(255, 86), (284, 388), (190, 280), (435, 303), (640, 260)],
+            [(300, 250), (165, 60), (370, 30), (240, 70), (292, 50), (345, 398)],
+            [(135, 240), (100, 320), (160, 312)])):
+        assert [labels[y, x] for x, y in pixels] == [label] * len(pixels)
 
 
 def test_the_first_object_is_in_front():

@@ -8,7 +8,6 @@ import pytest
 
 from segspn import files
 from segspn.data import davis
-from segspn.errors import UserError
 from segspn.evaluation import metrics
 from segspn.runs import command_lines
 from segspn.training import refinement_crops as crops
@@ -173,9 +172,3 @@ def test_training_on_synthetic_videos(project):
         assert (project.root / path).is_file(), path
     text = (project.root / "spn/refine_small/training/train.prototxt").read_text()
     assert "../data/synthetic" in text
-
-
-def test_a_step_that_fails_is_named(capfd):
-    with pytest.raises(UserError, match="stopped at: refine; make demo goes on from there"):
-        command_lines.run("refine", ["refine_spn.py", "200"], "make demo")
-    assert "== refine: python refine_spn.py 200\n" in capfd.readouterr().out
