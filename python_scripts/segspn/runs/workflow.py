@@ -11,7 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from segspn import files, locks, signals
-from segspn.errors import UserError
+from segspn.errors import UserError, count
 from segspn.runs import plan, settings, slurm, steps
 
 SNAKEFILE = Path(__file__).with_name("Snakefile")
@@ -133,7 +133,8 @@ class Workflow:
         begin, late = time.time(), self.late()
         self.prepare(late)
         print(f"{len(late)} of {len(self.all_jobs)} jobs to do, {self.jobs} at a time, "
-              f"{self.run.threads} threads each; logs in {self.run.folder / 'logs'}", flush=True)
+              f"{count(self.run.threads, 'thread')} each; logs in {self.run.folder / 'logs'}",
+              flush=True)
         if not late:
             return
         log = self.run.folder / "logs/snakemake.log"
