@@ -110,12 +110,13 @@ class Record:
             return "is not of the last run, which was not finished"
         if not edited and not is_as_seen(product, line["products"][self._name(product)]):
             return "is another than was written"
-        noted = [*self._header["inputs"], *line["inputs"]]
-        if inputs is not None and len(inputs) != len(line["inputs"]):
+        if inputs is None:
+            inputs = [one[0] for one in line["inputs"]]
+        elif len(inputs) != len(line["inputs"]):
             return "is made from other files"
-        paths = [one[0] for one in noted] if inputs is None else [
-            *(one[0] for one in self._header["inputs"]), *inputs]
-        for path, one in zip(paths, noted):
+        # Those of all, where they were given, have been compared when the record was read.
+        common = self._header["inputs"] if self._recipe is None else []
+        for path, one in zip([*(one[0] for one in common), *inputs], [*common, *line["inputs"]]):
             if not is_as_seen(path, one):
                 return f"is made from {path}, which " + (
                     "has changed since" if os.path.isfile(path) else "is missing")

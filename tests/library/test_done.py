@@ -26,7 +26,7 @@ def weights(tmp_path):
 @pytest.fixture
 def made(tmp_path, frames, weights):
     """Makes what is not done, as the scripts do; the frames that were made."""
-    def make(recipe, killed_after=3, frames=frames):
+    def make(recipe, killed_after=3, frames=frames, weights=weights):
         record = done.Record(tmp_path / "made/.record", recipe, [weights])
         outputs = {path: [tmp_path / f"made/{path.stem}.png"] for path in frames}
         todo = [path for path in frames if not record.is_done(outputs[path], [path])]
@@ -72,6 +72,8 @@ def test_the_same_content_is_the_same_whatever_its_time_and_place(made, frames, 
     copies = shutil.copytree(tmp_path / "frames", tmp_path / "elsewhere")
     assert made({}, frames=[copies / path.name for path in frames]) == []
     assert made({}, frames=[frames[0], frames[2]]) == []
+    shutil.move(weights, tmp_path / "moved")
+    assert made({}, weights=tmp_path / "moved") == []
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])

@@ -27,7 +27,7 @@ class Segmentation:
     output      folder of the <frame>.png to write
     maker, foreground_maker  the scripts that make score maps and masks, for error messages
 
-    thresholds, filtering and recovery are those of arbitration.label_frame.
+    thresholds, filtering and recovery are those of craf.label_frame.
     """
 
     frames: list
@@ -96,10 +96,11 @@ class Segmentation:
     def _is_done(self, index, objects, record):
         """Whether the labels of a frame are as they were made, or as somebody has drawn them."""
         making = self._making(index, objects)
-        if not record.is_done(*making, edited=True):
-            return False
+        if record.is_done(*making):
+            return True
         with suppress(UserError):  # of labels that cannot be read
-            return record.is_done(*making) or bool(files.read_plane(self._path(index), "").size)
+            return (record.is_done(*making, edited=True)
+                    and files.read_plane(self._path(index), "labels") is not None)
         return False
 
     def _making(self, index, objects):
