@@ -21,21 +21,7 @@ from tests.support.reports import (
     facts_of,
     rgba,
     sources,
-    write_page,
-    write_results,
 )
-
-
-@pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    root = tmp_path_factory.mktemp("results")
-    write_results(root, "toy")
-    return root
-
-
-@pytest.fixture(scope="module")
-def page(results):
-    return write_page(results)
 
 
 def test_curves_and_figures_are_those_of_the_metrics(page):

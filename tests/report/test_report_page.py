@@ -17,24 +17,11 @@ from tests.support.reports import (
     facts_of,
     rgba,
     sources,
-    write_page,
     write_results,
 )
 from tests.support.workflows import wait_until
 
 TITLE = "</title></script><!--<script>window.hit=2</script><b id=bad>{{data}}"
-
-
-@pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    root = tmp_path_factory.mktemp("results")
-    write_results(root, "toy")
-    return root
-
-
-@pytest.fixture(scope="module")
-def page(results):
-    return write_page(results)
 
 
 class Browser:
