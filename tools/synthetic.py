@@ -12,6 +12,7 @@ Example:
 from tqdm import tqdm
 
 from segspn import cli, files
+from segspn.data import davis
 from segspn.errors import script
 from segspn.synthetic import data_set, scenes
 
@@ -45,17 +46,15 @@ def recipe_of(args):
 def main():
     args = parse_arguments()
     root, recipe, number = args.data, recipe_of(args), args.count
-    data_set.claim(root, recipe)
-    with tqdm(total=number * recipe.frames, desc="synthetic", unit="frame") as bar:
-        for index in range(number):
-            for _ in data_set.write_sequence(root, recipe, index):
-                bar.update()
-    listing = data_set.write_list(root, recipe, number)
-    print(f"have {number} videos of {recipe.frames} frames in {root}, listed in {listing}")
+    for _ in tqdm(data_set.write(root, recipe, number), total=number * recipe.frames,
+                  desc="synthetic", unit="frame"):
+        pass
+    print(f"have {number} videos of {recipe.frames} frames in {root}, listed in "
+          f"{davis.list_path(root, recipe.listing)}")
     name = recipe.sequence(0)
     print("next:", cli.command(
-        "../tools/overlay.py", "--frames", files.from_scripts(root / "JPEGImages/480p" / name),
-        "--labels", files.from_scripts(root / "Annotations/480p" / name),
+        "../tools/overlay.py", "--frames", files.from_scripts(root / davis.IMAGES / name),
+        "--labels", files.from_scripts(root / davis.ANNOTATIONS / name),
         "--output", files.from_scripts(files.RESULTS / name)))
 
 

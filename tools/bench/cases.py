@@ -1,18 +1,18 @@
 """The nets as they are measured: sane weights, a data set of one frame, an iteration, a pass."""
 
 import dataclasses
-from pathlib import Path
 
 import caffe
 import cv2
 import numpy as np
 
 from ResNetF import nets
-from segspn import files
+from segspn import cli, files
 from segspn.caffenet import device, prototxt, published_head, weights
 from segspn.caffenet.net_input import net_input
 from segspn.data import davis
 from segspn.errors import UserError
+from segspn.training import prototxts
 from tools.bench.common import summary, timed
 
 THIN_WEIGHTS = files.PYTHON_SCRIPTS / nets.RESNET50_THIN.weights
@@ -29,7 +29,7 @@ class Case:
     head: str = "projected"
 
     def __str__(self):
-        return f"{self.work} {self.net} {self.head} {self.size[0]}x{self.size[1]}"
+        return f"{self.work} {self.net} {self.head} {cli.size_text(self.size)}"
 
 
 def write_data_set(root):
@@ -41,8 +41,8 @@ def write_data_set(root):
     cv2.ellipse(labels, (size[1] // 2, size[0] // 2), (size[1] // 6, size[0] // 4), 20, 0, 360, 1,
                 -1)
     frame[labels == 1] = frame[labels == 1] // 2 + np.array((20, 40, 120), np.uint8)
-    files.write_image(root / f"JPEGImages/480p/{SEQUENCE}/00000.jpg", frame)
-    davis.write_labels(root / f"Annotations/480p/{SEQUENCE}/00000.png", labels)
+    files.write_image(root / davis.IMAGES / SEQUENCE / "00000.jpg", frame)
+    davis.write_labels(root / davis.ANNOTATIONS / SEQUENCE / "00000.png", labels)
 
 
 def initialise(net, case):
@@ -65,13 +65,9 @@ def initialise(net, case):
 def make_solver(case, data):
     """The solver that segspn.training.solving makes of the real net and settings."""
     backbone = nets.BACKBONES[case.net]
-    parameters = nets.solver(backbone, "", str(Path(data) / "unused"), snapshot=0, display=0,
-                             random_seed=0)
-    parameters.ClearField("train_net")
-    parameters.train_net_param.CopyFrom(nets.train(
+    solver = prototxts.solver_in_memory(backbone, nets.train(
         backbone, DATA_LAYER, case.head, data=str(data), sequence=SEQUENCE, object=1,
         size=case.size, augmentation=nets.AUGMENTATION, seed=0))
-    solver = prototxt.build(caffe.get_solver, parameters)
     initialise(solver.net, case)
     return solver
 

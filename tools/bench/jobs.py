@@ -40,17 +40,14 @@ class Scale:
     iterations: int
 
     def __str__(self):
-        return (f"{self.videos} videos of {self.frames} frames of {'x'.join(map(str, self.size))}, "
+        return (f"{self.videos} videos of {self.frames} frames of {cli.size_text(self.size)}, "
                 f"{self.objects} objects each, {self.iterations} iterations of {THIN} a training")
 
     def write(self, root):
         """Writes the synthetic data set."""
         recipe = data_set.Recipe(1, self.size, self.objects, self.frames, "scale", SPLIT)
-        data_set.claim(root, recipe)
-        for index in range(self.videos):
-            for _ in data_set.write_sequence(root, recipe, index):
-                pass
-        data_set.write_list(root, recipe, self.videos)
+        for _ in data_set.write(root, recipe, self.videos):
+            pass
 
 
 FULL = Scale(2, 2, 12, (240, 427), 40)

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ResNetF import nets
-from segspn import files
+from segspn import cli, files
 from segspn.errors import UserError
 from tools.bench import cases, common
 from tools.bench.cases import Case
@@ -106,7 +106,7 @@ def line(row):
     def number(name, form):
         return format(row[name], form) if name in row else ""
 
-    return [row["what"], row["net"], "{}x{}".format(*row["size"]),
+    return [row["what"], row["net"], cli.size_text(row["size"]),
             value_text(row["ours"], row["quantity"]),
             value_text(row.get("published"), row["quantity"]),
             number("ratio", ".2f"), number("per_second", ".3g"),

@@ -16,16 +16,16 @@ import time
 from collections import Counter
 from dataclasses import asdict, dataclass
 
-import caffe
 import numpy as np
 from tabulate import tabulate
 
 from ResNetF import nets
 from segspn import cli, files, signals
-from segspn.caffenet import device, prototxt, published_head, weights
+from segspn.caffenet import device, published_head, weights
 from segspn.errors import UserError, count, script
 from segspn.method import refine
 from segspn.runs import settings, steps
+from segspn.training import prototxts
 
 PIXELS = math.prod(nets.WORKING_SIZE)
 START = 3  # s of a job beside its work: Snakemake, Python, nets
@@ -227,12 +227,9 @@ def time_net(run):
     backbone = nets.BACKBONES[run.backbone]
     source = ({"layer": "FirstFrameForeground", "sequence": next(iter(run.videos))} if run.videos
               else {"layer": "GenericForeground", "lists": tuple(run.generic["lists"])})
-    parameters = nets.solver(backbone, "", "unused", snapshot=0, display=0, random_seed=0)
-    parameters.ClearField("train_net")
-    parameters.train_net_param.CopyFrom(nets.train(
+    solver = prototxts.solver_in_memory(backbone, nets.train(
         backbone, data=run.data, size=cli.size(run.size), seed=0,
         augmentation=nets.AUGMENTATION, **source))
-    solver = prototxt.build(caffe.get_solver, parameters)
     weights.load(solver.net, first_weights(run))
     published_head.set_bilinear(solver.net)
     solver.step(1)  # the first allocates memory

@@ -84,8 +84,17 @@ def write_sequence(root, recipe, index):
         yield image_path
 
 
-def write_list(root, recipe, sequences):
-    """Writes the list of the first `sequences` sequences; its path."""
-    path = davis.list_path(root, recipe.listing)
-    files.write_text(path, "".join(f"{recipe.sequence(k)}\n" for k in range(sequences)))
-    return path
+def write(root, recipe, sequences):
+    """Writes what is missing of the first `sequences` sequences, and their list.
+
+    An iterator over the frames, made or not.  Raises UserError as claim(), at once.
+    """
+    claim(root, recipe)
+    return _written(root, recipe, sequences)
+
+
+def _written(root, recipe, sequences):
+    for index in range(sequences):
+        yield from write_sequence(root, recipe, index)
+    files.write_text(davis.list_path(root, recipe.listing),
+                     "".join(f"{recipe.sequence(k)}\n" for k in range(sequences)))

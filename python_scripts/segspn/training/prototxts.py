@@ -7,6 +7,8 @@ python_scripts/, `changes` are fields of the solver that are not the net's own.
 
 from pathlib import Path
 
+import caffe
+
 from ResNetF import nets
 from segspn import files
 from segspn.caffenet import prototxt
@@ -29,6 +31,17 @@ def write(path, net, kind, prefix, changes):
     solver = path.with_name(path.name.replace("train", "solver"))
     prototxt.write(solver, nets.solver(kind, from_scripts(path), prefix, **changes))
     return solver
+
+
+def solver_in_memory(kind, net):
+    """A caffe solver of a net that is in no file, with the settings of its kind: to be measured.
+
+    It leaves no snapshots and tells nothing.
+    """
+    parameters = nets.solver(kind, "", "unused", snapshot=0, display=0, random_seed=0)
+    parameters.ClearField("train_net")
+    parameters.train_net_param.CopyFrom(net)
+    return prototxt.build(caffe.get_solver, parameters)
 
 
 # ------------------------------------------------------------------ ResNetF
