@@ -12,6 +12,7 @@ Example:
 
 from ResNetF import nets
 from segspn import cli, files
+from segspn.data import davis
 from segspn.errors import script
 from segspn.runs import command_lines, settings
 from tools.setup import demo_data
@@ -35,7 +36,7 @@ def commands():
             "segment_instances.py", "--video", SEQUENCE, "--iterations", str(ITERATIONS),
             "--data", data, "--coarse", "--output", f"{output}/coarse"]),
         ("overlay", [
-            "../tools/overlay.py", "--frames", f"{data}/JPEGImages/480p/{SEQUENCE}",
+            "../tools/overlay.py", "--frames", f"{data}/{davis.IMAGES}/{SEQUENCE}",
             "--labels", labels, "--beside", f"{output}/coarse/{SEQUENCE}", "--output", output])]
 
 

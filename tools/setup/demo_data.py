@@ -67,9 +67,9 @@ def fetch(root=DEMO):
 
     Raises UserError where the clip cannot be fetched or the drawing is unfit.
     """
-    images = [root / f"JPEGImages/480p/{SEQUENCE}/{i:05d}.jpg" for i in range(len(FRAMES))]
-    annotation = root / f"Annotations/480p/{SEQUENCE}/00000.png"
-    listing = root / "ImageSets/2017/demo.txt"
+    images = [root / davis.IMAGES / SEQUENCE / f"{i:05d}.jpg" for i in range(len(FRAMES))]
+    annotation = root / davis.ANNOTATIONS / SEQUENCE / "00000.png"
+    listing = davis.list_path(root, "demo")
     clip, made = root / CLIP, [annotation, listing, *images]
     record = done.Record(root / done.NAME, {"frames": list(FRAMES)}, [ANNOTATION])
     if clip.is_file() and record.is_done(made):

@@ -15,7 +15,7 @@ from segspn.errors import UserError
 IMAGES, ANNOTATIONS, LISTS = "JPEGImages/480p", "Annotations/480p", "ImageSets/2017"
 VOID = 255  # annotation value of pixels that count for nothing
 
-TRAIN_LISTS = ("ImageSets/2017/train.txt", "ImageSets/2017/val.txt")  # of the generic training
+TRAIN_LISTS = (f"{LISTS}/train.txt", f"{LISTS}/val.txt")  # of the generic training
 # Objects a sequence of DAVIS 2017 test-challenge.
 TEST_CHALLENGE = {
     "bike-trial": 2, "boxing": 3, "burnout": 1, "choreography": 7, "demolition": 3, "dive-in": 1,

@@ -84,8 +84,7 @@ class Job:
             self._note(state="ended" if isinstance(error, Ended) else "failed", error=str(error),
                        **self._used())
             raise
-        self._note(state="done", products_mb=sum(p.stat().st_size for p in products) / 1e6,
-                   **self._used())
+        self._note(state="done", **self._used())
 
     def _run_commands(self, lock):
         """The command lines, one after the other; they hold the job's lock as well."""

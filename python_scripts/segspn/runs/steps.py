@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from segspn import cli, done, files
+from segspn.data import davis
 from segspn.method import craf_options
 
 
@@ -133,7 +134,7 @@ def labels(run, sequence):
 
 
 def draw(run, sequence):
-    return [["../tools/overlay.py", "--frames", f"{run.data}/JPEGImages/480p/{sequence}",
+    return [["../tools/overlay.py", "--frames", f"{run.data}/{davis.IMAGES}/{sequence}",
              "--labels", files.from_scripts(run.folder / "labels" / sequence),
              "--output", files.from_scripts(run.folder / "overlay" / sequence)]]
 
