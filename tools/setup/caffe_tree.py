@@ -59,6 +59,45 @@ CHANGES = [
            '''LOG(INFO) << "Kernel execution timeout:      "
       << (prop.kernelExecTimeoutEnabled ? "Yes" : "No");''', "",
            "CUDA 13 has no such field"),
+    Change("src/caffe/layer_factory.cpp", "shared_ptr<Layer<Dtype> >(new ConvolutionLayer<Dtype>(param))",
+           "NewConvolution<Dtype>(param)", "convolutions by oneDNN (ResNetF/caffe)"),
+    Change("src/caffe/layer_factory.cpp", '#include "caffe/layer_factory.hpp"\n',
+           '#include "caffe/layer_factory.hpp"\n#include "conv_tails.hpp"\n',
+           "NewConvolution of the change above"),
+    Change("src/caffe/net.cpp", '#include "caffe/net.hpp"\n',
+           '#include "caffe/net.hpp"\n#include "conv_tails.hpp"\n',
+           "TakeOverTails of the change below"),
+    Change("src/caffe/net.cpp", "  debug_info_ = param.debug_info();\n",
+           "  debug_info_ = param.debug_info();\n  taken_over_ = TakeOverTails(*this);\n",
+           "convolutions take over what follows them"),
+    Change("src/caffe/net.cpp",
+           "Dtype layer_loss = layers_[i]->Forward(bottom_vecs_[i], top_vecs_[i]);",
+           "Dtype layer_loss = TakenOver(i) ? 0 :\n"
+           "        layers_[i]->Forward(bottom_vecs_[i], top_vecs_[i]);",
+           "layers that were taken over have nothing to do"),
+    Change("src/caffe/net.cpp", "if (layer_need_backward_[i]) {\n      layers_[i]->Backward(",
+           "if (layer_need_backward_[i] && !TakenOver(i)) {\n      layers_[i]->Backward(",
+           "layers that were taken over have nothing to do"),
+    Change("include/caffe/net.hpp", "  DISABLE_COPY_AND_ASSIGN(Net);\n",
+           """  /// @brief Whether a layer's work is done by the convolution before it.
+  bool TakenOver(int i) const {
+    return Caffe::mode() == Caffe::CPU && taken_over_[i];
+  }
+  vector<bool> taken_over_;
+  DISABLE_COPY_AND_ASSIGN(Net);
+""", "layers that were taken over have nothing to do"),
+    Change("include/caffe/syncedmem.hpp", "  size_t size() { return size_; }\n",
+           "  size_t size() { return size_; }\n"
+           "  /// @brief A number that grows each time somebody may write here.\n"
+           "  size_t version() { return version_; }\n",
+           "folded weights are made anew when weights change"),
+    Change("include/caffe/syncedmem.hpp", "  void* cpu_ptr_;\n",
+           "  size_t version_ = 0;\n  void* cpu_ptr_;\n", "the number of the change above"),
+    *(Change("src/caffe/syncedmem.cpp", f"void{star} SyncedMemory::{name} {{\n",
+             f"void{star} SyncedMemory::{name} {{\n  ++version_;\n",
+             "the number of the change above")
+      for star, name in (("*", "mutable_cpu_data()"), ("*", "mutable_gpu_data()"),
+                         ("", "set_cpu_data(void* data)"), ("", "set_gpu_data(void* data)"))),
 ]
 
 # Files that are taken out of the copy: the trees that have them, and the reason.

@@ -33,7 +33,7 @@ DEBIAN_PACKAGES = [
     "build-essential", "cmake", "ninja-build", "ccache", "protobuf-compiler", "libprotobuf-dev",
     "libboost-python-dev", "libboost-system-dev", "libboost-thread-dev",
     "libboost-filesystem-dev", "libgoogle-glog-dev", "libgflags-dev", "libhdf5-dev",
-    "libopenblas-dev", "python3-venv",
+    "libopenblas-dev", "libdnnl-dev", "python3-venv",
     "chromium"]  # which the tests look at the report in
 SLURM_PACKAGES = ["munge", "slurm-client", "slurmctld", "slurmd"]  # the tests start their own
 OLDEST_PYTHON = 11  # 3.11, for the pinned packages
@@ -189,7 +189,8 @@ def build_caffe(source, cuda):
     sync_tree(fresh, tree)
     print("setup: compiling Caffe (some minutes the first time)", flush=True)
     run(["cmake", "--fresh", "-S", ROOT / "tools/setup", "-B", build, "-G", "Ninja",
-         f"-DCAFFE_TREE={tree}", f"-DSPN_DIR={ROOT / 'spn/caffe'}", f"-DCAFFE_VERSION={version}",
+         f"-DCAFFE_TREE={tree}", f"-DSPN_DIR={ROOT / 'spn/caffe'}",
+         f"-DRESNETF_DIR={ROOT / 'ResNetF/caffe'}", f"-DCAFFE_VERSION={version}",
          f"-DPython3_EXECUTABLE={VENV / 'bin/python'}", *(cuda_options() if cuda else [])],
         stdout=subprocess.DEVNULL)
     run(["ninja", "-C", build, *([] if sys.stdout.isatty() else ["--quiet"])])
@@ -227,7 +228,7 @@ def fingerprint(args):
     """What the environment was made from; an equal one means nothing to do."""
     digest = hashlib.sha256()
     patterns = ("requirements*.txt", "pyproject.toml", "tools/setup/environment.py",
-                "tools/setup/caffe_tree.py", "tools/setup/CMakeLists.txt", "spn/caffe/*")
+                "tools/setup/caffe_tree.py", "tools/setup/CMakeLists.txt", "spn/caffe/*", "ResNetF/caffe/*")
     for path in sorted(p for pattern in patterns for p in ROOT.glob(pattern) if p.is_file()):
         digest.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
     if args.caffe_src:

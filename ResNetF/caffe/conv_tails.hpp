@@ -1,0 +1,27 @@
+#ifndef RESNETF_CONV_TAILS_HPP_
+#define RESNETF_CONV_TAILS_HPP_
+
+#include <vector>
+
+#include "caffe/layer.hpp"
+
+namespace caffe {
+
+template <typename Dtype>
+class Net;
+
+// Has each convolution of a net that oneDNN computes take over what follows
+// it: BatchNorm with fixed statistics, Scale, the sum with an earlier blob, ReLU.
+// Returns whether each layer was taken over, which then has nothing to do on
+// the CPU.  Names, blobs and parameters of the net stay as they are; a blob
+// that is only an operand of a sum that was taken over is never computed.
+template <typename Dtype>
+std::vector<bool> TakeOverTails(const Net<Dtype>& net);
+
+// A new layer of type Convolution.
+template <typename Dtype>
+shared_ptr<Layer<Dtype> > NewConvolution(const LayerParameter& param);
+
+}  // namespace caffe
+
+#endif  // RESNETF_CONV_TAILS_HPP_
