@@ -59,7 +59,8 @@ CHANGES = [
            '''LOG(INFO) << "Kernel execution timeout:      "
       << (prop.kernelExecTimeoutEnabled ? "Yes" : "No");''', "",
            "CUDA 13 has no such field"),
-    Change("src/caffe/layer_factory.cpp", "shared_ptr<Layer<Dtype> >(new ConvolutionLayer<Dtype>(param))",
+    Change("src/caffe/layer_factory.cpp",
+           "shared_ptr<Layer<Dtype> >(new ConvolutionLayer<Dtype>(param))",
            "NewConvolution<Dtype>(param)", "convolutions by oneDNN (ResNetF/caffe)"),
     Change("src/caffe/layer_factory.cpp", '#include "caffe/layer_factory.hpp"\n',
            '#include "caffe/layer_factory.hpp"\n#include "conv_tails.hpp"\n',

@@ -228,7 +228,8 @@ def fingerprint(args):
     """What the environment was made from; an equal one means nothing to do."""
     digest = hashlib.sha256()
     patterns = ("requirements*.txt", "pyproject.toml", "tools/setup/environment.py",
-                "tools/setup/caffe_tree.py", "tools/setup/CMakeLists.txt", "spn/caffe/*", "ResNetF/caffe/*")
+                "tools/setup/caffe_tree.py", "tools/setup/CMakeLists.txt", "spn/caffe/*",
+                "ResNetF/caffe/*")
     for path in sorted(p for pattern in patterns for p in ROOT.glob(pattern) if p.is_file()):
         digest.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
     if args.caffe_src:
