@@ -10,8 +10,8 @@
 namespace caffe {
 
 template <typename Dtype>
-std::vector<bool> TakeOverTails(const Net<Dtype>& net) {
-  return std::vector<bool>(net.layers().size(), false);
+std::vector<int> TakeOverTails(const Net<Dtype>& net) {
+  return std::vector<int>(net.layers().size(), -1);
 }
 
 template <typename Dtype>
@@ -25,7 +25,7 @@ namespace {
 
 class Tails {
  public:
-  explicit Tails(const Net<float>& net) : net_(net), taken_(net.layers().size(), false) {}
+  explicit Tails(const Net<float>& net) : net_(net), taken_by_(net.layers().size(), -1) {}
 
   // The tail of convolution number `conv`.
   void TakeOver(int conv) {
@@ -58,7 +58,7 @@ class Tails {
     layer->set_tail(tail);
   }
 
-  const std::vector<bool>& taken() const { return taken_; }
+  const std::vector<int>& taken_by() const { return taken_by_; }
 
  private:
   // The first layer behind `from` that reads a blob, or -1.
@@ -75,7 +75,7 @@ class Tails {
 
   Layer<float>* Take(int* next, const Blob<float>* blob) {
     Layer<float>* layer = net_.layers()[*next].get();
-    taken_[*next] = true;
+    taken_by_[*next] = conv_;
     *next = Reader(blob, *next);
     return layer;
   }
@@ -132,19 +132,19 @@ class Tails {
   }
 
   const Net<float>& net_;
-  std::vector<bool> taken_;
+  std::vector<int> taken_by_;
   int conv_;
 };
 
 }  // namespace
 
 template <>
-std::vector<bool> TakeOverTails<float>(const Net<float>& net) {
+std::vector<int> TakeOverTails<float>(const Net<float>& net) {
   Tails tails(net);
   for (int i = 0; i < net.layers().size(); ++i) {
     tails.TakeOver(i);
   }
-  return tails.taken();
+  return tails.taken_by();
 }
 
 template <>
@@ -157,12 +157,12 @@ shared_ptr<Layer<float> > NewConvolution<float>(const LayerParameter& param) {
 
 #else
 
-template std::vector<bool> TakeOverTails<float>(const Net<float>& net);
+template std::vector<int> TakeOverTails<float>(const Net<float>& net);
 template shared_ptr<Layer<float> > NewConvolution<float>(const LayerParameter& param);
 
 #endif  // USE_ONEDNN
 
-template std::vector<bool> TakeOverTails<double>(const Net<double>& net);
+template std::vector<int> TakeOverTails<double>(const Net<double>& net);
 template shared_ptr<Layer<double> > NewConvolution<double>(const LayerParameter& param);
 
 }  // namespace caffe

@@ -12,11 +12,11 @@ class Net;
 
 // Has each convolution of a net that oneDNN computes take over what follows
 // it: BatchNorm with fixed statistics, Scale, the sum with an earlier blob, ReLU.
-// Returns whether each layer was taken over, which then has nothing to do on
-// the CPU.  Names, blobs and parameters of the net stay as they are; a blob
+// Returns for each layer the convolution that took it over, so that it has
+// nothing to do on the CPU, or -1.  Names, blobs and parameters of the net stay as they are; a blob
 // that is only an operand of a sum that was taken over is never computed.
 template <typename Dtype>
-std::vector<bool> TakeOverTails(const Net<Dtype>& net);
+std::vector<int> TakeOverTails(const Net<Dtype>& net);
 
 // A new layer of type Convolution.
 template <typename Dtype>

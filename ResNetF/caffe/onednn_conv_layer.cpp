@@ -35,6 +35,12 @@ void OnednnConvolutionLayer::LayerSetUp(const vector<Blob<float>*>& bottom,
 void OnednnConvolutionLayer::Reshape(const vector<Blob<float>*>& bottom,
     const vector<Blob<float>*>& top) {
   ConvolutionLayer<float>::Reshape(bottom, top);
+  vector<int> shapes(bottom[0]->shape());
+  shapes.insert(shapes.end(), top[0]->shape().begin(), top[0]->shape().end());
+  if (shapes == planned_for_) {
+    return;  // Caffe calls this before each pass
+  }
+  planned_for_ = shapes;
   forward_.reset();
   backward_data_.reset();
   backward_weights_.reset();
@@ -196,9 +202,10 @@ void OnednnConvolutionLayer::Fold() {
       folded_weights_.resize(blobs_[0]->count());
       folded = folded_weights_.data();
     }
+#pragma omp parallel for
     for (int c = 0; c < num_output_; ++c) {
       for (int i = c * size; i < (c + 1) * size; ++i) {
-        folded[i] = factor_[c] * blobs_[0]->cpu_data()[i];
+        folded[i] = factor_[c] * weights_[i];
       }
     }
     weights_ = folded;

@@ -57,6 +57,7 @@ class OnednnConvolutionLayer : public ConvolutionLayer<float> {
   void AddGradients(const float* weights, const float* bias);
 
   bool taken_ = false;
+  vector<int> planned_for_;        // shapes of bottom and top, one after the other
   ConvTail tail_;
   std::unique_ptr<onednn::Computation> forward_, backward_data_, backward_weights_;
 

@@ -66,11 +66,19 @@ CHANGES = [
            '#include "caffe/layer_factory.hpp"\n#include "conv_tails.hpp"\n',
            "NewConvolution of the change above"),
     Change("src/caffe/net.cpp", '#include "caffe/net.hpp"\n',
-           '#include "caffe/net.hpp"\n#include "conv_tails.hpp"\n',
-           "TakeOverTails of the change below"),
+           '#include "caffe/net.hpp"\n#include "conv_tails.hpp"\n'
+           '#include "memory_plan.hpp"\n', "the functions of the changes below"),
     Change("src/caffe/net.cpp", "  debug_info_ = param.debug_info();\n",
-           "  debug_info_ = param.debug_info();\n  taken_over_ = TakeOverTails(*this);\n",
-           "convolutions take over what follows them"),
+           "  debug_info_ = param.debug_info();\n  taken_by_ = TakeOverTails(*this);\n"
+           "  for (const string& stage : param.state().stage()) {\n"
+           "    share_memory_ = share_memory_ || stage == \"share_memory\";\n"
+           "  }\n"
+           "  if (share_memory_) {\n    ShareMemory(*this, taken_by_);\n  }\n",
+           "convolutions take over what follows them; blobs share memory where that is asked"),
+    Change("src/caffe/net.cpp", "    layers_[i]->Reshape(bottom_vecs_[i], top_vecs_[i]);\n  }\n",
+           "    layers_[i]->Reshape(bottom_vecs_[i], top_vecs_[i]);\n  }\n"
+           "  if (share_memory_) {\n    ShareMemory(*this, taken_by_);\n  }\n",
+           "blobs of other sizes share memory anew"),
     Change("src/caffe/net.cpp",
            "Dtype layer_loss = layers_[i]->Forward(bottom_vecs_[i], top_vecs_[i]);",
            "Dtype layer_loss = TakenOver(i) ? 0 :\n"
@@ -82,9 +90,10 @@ CHANGES = [
     Change("include/caffe/net.hpp", "  DISABLE_COPY_AND_ASSIGN(Net);\n",
            """  /// @brief Whether a layer's work is done by the convolution before it.
   bool TakenOver(int i) const {
-    return Caffe::mode() == Caffe::CPU && taken_over_[i];
+    return Caffe::mode() == Caffe::CPU && taken_by_[i] >= 0;
   }
-  vector<bool> taken_over_;
+  vector<int> taken_by_;
+  bool share_memory_ = false;
   DISABLE_COPY_AND_ASSIGN(Net);
 """, "layers that were taken over have nothing to do"),
     Change("include/caffe/syncedmem.hpp", "  size_t size() { return size_; }\n",
