@@ -110,6 +110,18 @@ def _check_numbers(solver, path):
                             f"not {getattr(solver, name)}")
 
 
+def sharing_memory(net):
+    """A copy of a NetParameter whose blobs share memory where they can (ResNetF/caffe).
+
+    What its blobs hold after a pass is right for inputs, outputs, losses, and blobs next to
+    Python layers; of the others, data in TEST and diffs in TRAIN may be of another blob.
+    """
+    copy = type(net)()
+    copy.CopyFrom(net)
+    copy.state.stage.append("share_memory")
+    return copy
+
+
 def build(create, message, *arguments, what="this net"):
     """create(path, *arguments) on a temporary prototxt of `message`; `what` names it in errors.
 

@@ -161,6 +161,7 @@ class Training:
         parameters.snapshot_format = parameters.BINARYPROTO
         parameters.random_seed = self.seed
         parameters.snapshot_prefix = self.snapshots.working_prefix
+        parameters.train_net_param.CopyFrom(prototxt.sharing_memory(parameters.train_net_param))
         return prototxt.build(caffe.get_solver, parameters, what=f"the net of solver {self.path}")
 
     def data_layers(self):
