@@ -96,7 +96,7 @@ def import_clip(order):
         write_frames(staged[2], clip, numbers, size, order.name)
     areas = first_mask.areas(ids)
     return Imported(numbers, rate(times, numbers), first.shape[:2], size, areas, mask.colours,
-                    [*mask.notes, *first_mask.notes(areas)])
+                    [*clip.notes, *mask.notes, *first_mask.notes(areas)])
 
 
 def check_place(order):

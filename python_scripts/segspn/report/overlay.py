@@ -168,13 +168,13 @@ def described(image):
 
 
 def paired(frames, labels):
-    """[(frame, label)] paths: <stem>.jpg of folder `frames`, <stem>.png of folder `labels`.
+    """[(frame, label)] paths: <stem>.jpg or .png of folder `frames`, <stem>.png of folder `labels`.
 
     Raises UserError where there is no frame, or a frame has no label.
     """
-    found = files.images_in(Path(frames))
+    found = files.one_a_stem(files.images_in(Path(frames)))
     if not found:
-        raise UserError(f"there are no frames (.jpg) in {frames}")
+        raise UserError(f"there are no frames ({', '.join(files.IMAGES)}) in {frames}")
     pairs = [(frame, Path(labels) / f"{frame.stem}.png") for frame in found]
     missing = [label for _, label in pairs if not label.is_file()]
     if missing:
