@@ -58,8 +58,9 @@ class ImageFolder:
         self.path = Path(path)
         self.notes = []  # for the user, on what was read
         leave_out = leave_out and Path(leave_out).resolve()
-        self._images = frame_order.in_order(files.one_a_stem(
-            [p for p in files.images_in(self.path) if p.is_file() and p.resolve() != leave_out]))
+        images = {p.stem: p for p in files.one_a_stem([
+            p for p in files.images_in(self.path) if p.is_file() and p.resolve() != leave_out])}
+        self._images = [images[name] for name in frame_order.in_order(images, self.path)]
         if not self._images:
             raise UserError(f"folder {path} has no images ({', '.join(files.IMAGES)})")
 
