@@ -138,12 +138,11 @@ def _frame_faults(name, lists, frames):
     where, faults = f"{davis.IMAGES}/{name}", []
     if not frames:
         return [f"{where} has no frames (listed in {', '.join(lists)})"]
-    ending = frames[0].suffix
-    odd = [path.name for path in frames if not davis.NUMBER.fullmatch(path.stem)]
-    gaps = [f"{stem}{ending}" for stem in _gaps(frames)]
-    twins = files.twins(frames)
+    twins, ending = files.twins(frames), frames[0].suffix
     if twins:
         faults.append(f"{where}: of one frame: {some(twins)}")
+    odd = [path.name for path in frames if not davis.NUMBER.fullmatch(path.stem)]
+    gaps = [f"{stem}{ending}" for stem in _gaps(frames)]
     if odd:
         faults.append(f"{where}: names must be 00000{ending}, 00001{ending}, …, not {some(odd)}")
     if gaps:
