@@ -237,9 +237,30 @@ def test_times_that_stand_or_step_back():
     assert clips.at_rate([0, 0.1, 0.05, 0.2, 0.3], 100).tolist()[-1] == 4
 
 
-def test_natural_keys():
-    names = ["x10", "x9", "X1", "2", "10", "1a", "x"]
-    assert sorted(names, key=files.natural) == ["1a", "2", "10", "x", "X1", "x9", "x10"]
+def write_deep(path, greatest, channels=3):
+    """A PNG of 16 bits a channel; returns its values, H x W x 3 BGR."""
+    values = np.linspace(0, greatest, 30 * 40 * channels).reshape(30, 40, channels)
+    image = values.astype(np.uint16)
+    files.write_image(path, image)
+    return np.dstack([image] * (3 // channels))
+
+
+@pytest.mark.parametrize(("greatest", "bits"), [(255, 8), (1023, 10), (3000, 12), (4095, 12),
+                                               (4096, 14), (16383, 14), (16384, 16)])
+def test_images_of_16_bits_are_as_bright_as_the_brightest_of_all_allows(tmp_path, greatest, bits):
+    dark = write_deep(tmp_path / "0.png", greatest // 3)
+    bright = write_deep(tmp_path / "1.png", greatest, channels=1)
+    files.write_image(tmp_path / "2.png", frame(7))  # of 8 bits, as it is
+    clip = clips.open_clip(tmp_path)
+    images = list(clip.read([0, 1, 2]))
+    assert all(image.dtype == np.uint8 for image in images)
+    assert np.array_equal(images[0], dark >> (bits - 8))
+    assert np.array_equal(images[1], bright >> (bits - 8))
+    assert np.array_equal(images[2], frame(7))
+    assert clip.notes == [f"the images have 16 bits, their greatest value is {greatest}: taken "
+                          f"as values of {bits} bits"]
+    with pytest.raises(UserError, match="0.png has 16 bits a channel, not 8; .*import_video.py"):
+        files.read_image(tmp_path / "0.png")
 
 
 def test_jpegs_that_are_cut_off(tmp_path):

@@ -272,7 +272,7 @@ def test_lists_of_other_videos_stay(bring, data):
     for force in (False, True):
         with pytest.raises(UserError, match=r"val.txt is a list of other videos"):
             bring(name="val", force=force)
-    files.write_text(data / "ImageSets/2017/toy.txt", "toy\n")
+    files.write_bytes(data / "ImageSets/2017/toy.txt", "toy\r\n".encode("utf-8-sig"))
     assert bring().areas
     assert (data / "ImageSets/2017/val.txt").read_text() == "bear\ndog\n"
 

@@ -197,6 +197,18 @@ def test_other_labels_stand_on_the_left(toy, tmp_path, run):
     assert fails_in_one_line(run(*arguments(toy, tmp_path / "out", *options, 3)), "--columns")
 
 
+def test_frames_of_any_ending_stand_in_their_order(tmp_path):
+    names = ["1.jpg", "2.PNG", "9.jpeg", "10.JPG"]
+    for name in names:
+        files.write_bytes(tmp_path / "frames" / name, b"")
+        files.write_bytes((tmp_path / "labels" / name).with_suffix(".png"), b"")
+    found = overlay.paired(tmp_path / "frames", tmp_path / "labels")
+    assert [frame.name for frame, _ in found] == names
+    files.write_bytes(tmp_path / "frames/9.png", b"")
+    with pytest.raises(UserError, match="has 9.jpeg and 9.png: which one is the frame"):
+        overlay.paired(tmp_path / "frames", tmp_path / "labels")
+
+
 def test_script_names_what_is_missing_or_unfit(toy, tmp_path, run):
     output = tmp_path / "out"
     result = run(*arguments((tmp_path, toy[1]), output))

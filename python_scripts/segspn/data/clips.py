@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 from contextlib import closing, contextmanager
+from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -12,12 +13,12 @@ import numpy as np
 from tqdm import tqdm
 
 from segspn import files
+from segspn.data import frame_order
 from segspn.errors import UserError
 
 # FFmpeg inside OpenCV would print its findings on stderr; Video.times() tells them.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
-IMAGES = (".jpg", ".jpeg", ".png")
 STAMP = re.compile(r"<(-?\d+) (\d+)/(\d+)>\n")  # a frame: its time, and the unit of it, s
 
 
@@ -48,26 +49,20 @@ def at_rate(times, fps):
 
 
 class ImageFolder:
-    """The images of a folder, in natural order: 2.jpg before 10.jpg.
+    """The images of a folder, in natural order (segspn.data.frame_order).
 
-    Raises UserError where there is none, or two are of one name.
+    Raises UserError where there is none, two are of one name, or the order is not clear.
     """
 
     def __init__(self, path, leave_out=None):
         self.path = Path(path)
+        self.notes = []  # for the user, on what was read
         leave_out = leave_out and Path(leave_out).resolve()
-        self._images = sorted(
-            (p for p in self.path.iterdir() if p.suffix.lower() in IMAGES
-             and not files.is_hidden(p) and p.is_file() and p.resolve() != leave_out),
-            key=lambda p: files.natural(p.name))
+        images = {p.stem: p for p in files.one_a_stem([
+            p for p in files.images_in(self.path) if p.is_file() and p.resolve() != leave_out])}
+        self._images = [images[name] for name in frame_order.in_order(images, self.path)]
         if not self._images:
-            raise UserError(f"folder {path} has no images ({', '.join(IMAGES)})")
-        names = {}
-        for image in self._images:
-            other = names.setdefault(image.stem, image)
-            if other != image:
-                raise UserError(f"folder {path} has {other.name} and {image.name}: which one is "
-                                "the frame?  Keep masks in another folder")
+            raise UserError(f"folder {path} has no images ({', '.join(files.IMAGES)})")
 
     def times(self, last=None):
         """None, for each image up to number `last`: when they were taken is not known."""
@@ -76,14 +71,25 @@ class ImageFolder:
     def read(self, numbers):
         """Yields the images of these numbers, uint8, H x W x 3 BGR.  Raises UserError."""
         for number in numbers:
-            yield files.read_image(self._images[number])
+            image = files.read_deep_image(self._images[number])
+            yield image if image.dtype == np.uint8 else (image >> self._shift).astype(np.uint8)
+
+    @cached_property
+    def _shift(self):
+        """How far the values of images with 16 bits go down; their greatest says how many count."""
+        greatest = max(int(image.max()) for image in map(files.read_deep_image, self._images)
+                       if image.dtype == np.uint16)
+        bits = next(bits for bits in (8, 10, 12, 14, 16) if greatest < 1 << bits)
+        self.notes.append(f"the images have 16 bits, their greatest value is {greatest}: "
+                          f"taken as values of {bits} bits")
+        return bits - 8
 
 
 class Video:
     """A video file.  Raises UserError where OpenCV cannot read it."""
 
     def __init__(self, path):
-        self.path = files.existing_file(path, "video")
+        self.path, self.notes = files.existing_file(path, "video"), []
         with closing_capture(self.path) as video:
             count = video.get(cv2.CAP_PROP_FRAME_COUNT)  # often an estimate, or nonsense
         self._estimate = int(count) if 0 < count < 1e8 else None

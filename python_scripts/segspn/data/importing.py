@@ -96,7 +96,7 @@ def import_clip(order):
         write_frames(staged[2], clip, numbers, size, order.name)
     areas = first_mask.areas(ids)
     return Imported(numbers, rate(times, numbers), first.shape[:2], size, areas, mask.colours,
-                    [*mask.notes, *first_mask.notes(areas)])
+                    [*clip.notes, *mask.notes, *first_mask.notes(areas)])
 
 
 def check_place(order):
@@ -104,7 +104,7 @@ def check_place(order):
     if order.data.exists() and not order.data.is_dir():
         raise UserError(f"--data {order.data} is not a folder")
     check_free(order, order.frames)
-    if order.listing.is_file() and order.listing.read_text().split() != [order.name]:
+    if order.listing.is_file() and davis.read_list(order.listing) != [order.name]:
         raise UserError(f"{order.listing} is a list of other videos; give another --video")
 
 

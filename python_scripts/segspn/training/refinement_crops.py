@@ -52,9 +52,9 @@ def annotated_frames(source):
             raise UserError(f"list {path} is in no folder that has JPEGImages")
         return davis.Davis(root).listed(path.resolve())
     data = davis.Davis(path)
-    pairs = [(frame, data.annotations / sequence / f"{frame.stem}.png")
-             for sequence in data.sequences() for frame in data.frames(sequence)]
-    pairs = [pair for pair in pairs if pair[1].is_file()]
+    pairs = [(frame, annotated[frame.stem]) for sequence in data.sequences()
+             for annotated in [data.annotated(sequence)] for frame in data.frames(sequence)
+             if frame.stem in annotated]
     if not pairs:
         raise UserError(f"{data.root} has no annotated frame")
     return pairs
