@@ -88,7 +88,8 @@ def import_clip(order):
     numbers = chosen(order, times)
     first = next(clip.read(numbers[:1]))
     size = order.size or default_size(first.shape[:2], order.clip)
-    ids = first_mask.fitted(mask, first.shape[:2], size, order.first)
+    drawn_on = clip.stored if mask.ids.shape == clip.stored else first.shape[:2]
+    ids = first_mask.fitted(mask, drawn_on, size, order.first)
     with Staging([order.annotations, order.listing, order.frames]) as staged:
         check_free(order, order.frames, order.annotations)  # once more: both are restored now
         davis.write_labels(staged[0] / "00000.png", ids)
