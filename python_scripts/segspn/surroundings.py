@@ -27,7 +27,7 @@ def prepare():
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # None where it is closed
             stream.reconfigure(errors="backslashreplace")  # not all terminals are of UTF-8
-    sys.excepthook = _tell
+    sys.excepthook = tell
     # Caffe would log every layer of every net; errors still show.  It looks when it is loaded.
     os.environ.setdefault("GLOG_minloglevel", "2")
     check_checkout()
@@ -36,7 +36,7 @@ def prepare():
                     "set OPENBLAS_NUM_THREADS=1" if threads() > 1 else "")
 
 
-def _tell(kind, error, traceback):
+def tell(kind, error, traceback):
     """The excepthook: one line for what fails before a script's main, while it imports."""
     if issubclass(kind, UserError):
         print(f"error: {error}", file=sys.stderr)
@@ -52,8 +52,9 @@ def _whose(error):
     if Path(sys.prefix).resolve() != VENV.resolve():
         return f"{sys.executable} is not the Python of make setup: . {VENV}/bin/activate"
     found = find_spec(error.name.partition(".")[0]) if error.name else None
-    if found and found.origin and not Path(found.origin).is_relative_to(sys.prefix):
-        return f"{found.origin} is not what make setup installed: take it out of PYTHONPATH"
+    for path in filter(None, os.environ.get("PYTHONPATH", "").split(":")):
+        if found and found.origin and Path(found.origin).is_relative_to(os.path.abspath(path)):
+            return f"{found.origin} is not what make setup installed: take {path} out of PYTHONPATH"
     for name in ("LD_PRELOAD", "LD_LIBRARY_PATH"):
         foreign = [path for path in os.environ.get(name, "").split(":")  # cv2 adds one of its own
                    if path and not path.startswith(sys.prefix)]
