@@ -37,9 +37,12 @@ def prepare():
 
 
 def tell(kind, error, traceback):
-    """The excepthook: one line for what fails before a script's main, while it imports."""
+    """The excepthook: one line for what fails in imports, and where there is no memory."""
     if issubclass(kind, UserError):
         print(f"error: {error}", file=sys.stderr)
+    elif issubclass(kind, MemoryError):
+        print(f"error: memory ran out ({error}); look at ulimit -v, run fewer programs at a time, "
+              "or take a smaller --size", file=sys.stderr)
     elif issubclass(kind, ImportError):
         reason = (str(error).strip().splitlines() or ["an import failed"])[0]
         print(f"error: {reason}; {_whose(error)}", file=sys.stderr)

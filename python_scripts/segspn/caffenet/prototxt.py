@@ -139,7 +139,7 @@ def _check_memory(net, is_trained):
     """
     blobs = sum(blob.count for blob in net.blobs.values())
     weights = sum(blob.count for blobs in net.params.values() for blob in blobs)
-    numbers = 4.5 * blobs + 4 * weights if is_trained else 2.25 * blobs + weights
+    numbers = 4.5 * blobs + 4 * weights if is_trained else 2.5 * blobs + weights
     surroundings.check_addresses(
         (psutil.Process().memory_info().vms + 4 * numbers) / surroundings.MIB, "this net",
         "take a smaller --size")

@@ -161,9 +161,10 @@ class Workflow:
             slurm.cancel_left_over(self.run.folder)
         with log.open("a+b") as output, Stopping(repeats=not self.run.cluster) as stopping:
             written = output.tell()  # by earlier runs
-            # Snakemake and Matplotlib have a cache, and would have it in HOME.
-            process = stopping.start(self._snakemake(*self._where()), output,
-                                     XDG_CACHE_HOME=str(self.run.folder / ".snakemake/cache"))
+            # HOME may be read-only, or nowhere; the user of a container may have no name.
+            home, user = self.run.folder / ".snakemake/home", os.environ.get("USER", os.getuid())
+            process = stopping.start(self._snakemake(*self._where()), output, USER=str(user),
+                                     XDG_CACHE_HOME=str(home), XDG_CONFIG_HOME=str(home))
             self._follow(process, begin, late, stopping.insist)
             output.seek(written)
             told = output.read().decode(errors="replace")
