@@ -66,6 +66,7 @@ def test_a_run_leaves_labels_and_all_that_is_made_of_them(finished):
         rows = {row["Sequence"]: row for row in csv.DictReader(file)}
     assert rows["toy_2"]["J-Mean"] == f"{overall.statistics()[1][0].mean:.3f}"
     assert not finished.states_of_solvers()
+    assert (finished.folder / ".snakemake/home").is_dir()  # HOME cannot be written
 
 
 @pytest.mark.parametrize("options", [(), ("--jobs", 1, "--threads", os.cpu_count())])

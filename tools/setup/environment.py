@@ -38,6 +38,13 @@ DEBIAN_PACKAGES = [
 SLURM_PACKAGES = ["munge", "slurm-client", "slurmctld", "slurmd"]  # the tests start their own
 OLDEST_PYTHON = 11  # 3.11, for the pinned packages
 CUDA_PACKAGES = ["nvidia-cublas<14", "nvidia-curand<11"]
+# Every Python of .venv runs this when it starts: what is installed here comes before what the
+# shell's PYTHONPATH has, where users of pycaffe keep another Caffe.  What only that has is found.
+INSTALLED_FIRST = (
+    "import os, site, sys; sys.path.sort(key=set(map(os.path.abspath, os.environ.get("
+    "'PYTHONPATH', '').split(':'))).difference(site.getsitepackages()).__contains__)\n")
+# Protobuf's package, which has none: a `google` with one would come first, wherever it is.
+GOOGLE = "__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n"
 
 
 class SetupError(Exception):
@@ -134,6 +141,11 @@ def choose_python(wanted=None):
                      "install one of these and give it as PYTHON=/path/to/python")
 
 
+def site_packages():
+    """The folder of .venv that packages are in."""
+    return next(VENV.glob("lib/python3*/site-packages"))
+
+
 def make_venv(python, cuda):
     """Makes .venv with the pinned packages and this project (editable)."""
     python_in_venv = VENV / "bin/python"
@@ -143,6 +155,8 @@ def make_venv(python, cuda):
     pip = [python_in_venv, "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
     run([*pip, "-r", ROOT / "requirements.txt", "-r", ROOT / "requirements-dev.txt"])
     run([*pip, "--no-deps", "-e", ROOT])
+    (site_packages() / "installed_first.pth").write_text(INSTALLED_FIRST)
+    (site_packages() / "google/__init__.py").write_text(GOOGLE)
     if cuda:
         run([*pip, *CUDA_PACKAGES])
 
@@ -165,7 +179,7 @@ def caffe_source(given):
 
 def cuda_folders(*names):
     """Folders in .venv that hold these files of NVIDIA's packages; [] in an environment for CPU."""
-    packages = next(VENV.glob("lib/python3*/site-packages")) / "nvidia"
+    packages = site_packages() / "nvidia"
     return sorted({str(path.parent) for name in names for path in packages.rglob(name)})
 
 
@@ -198,7 +212,7 @@ def build_caffe(source, cuda):
 
 def install_pycaffe(tree, build, info):
     """Puts the package `caffe` into .venv; it is made beside the old one, then takes its place."""
-    package = next(VENV.glob("lib/python3*/site-packages")) / "caffe"
+    package = site_packages() / "caffe"
     fresh = package.with_name("caffe.new")
     shutil.rmtree(fresh, ignore_errors=True)
     shutil.copytree(tree / "python/caffe", fresh,
@@ -276,6 +290,7 @@ def main():
     args = choices(parser.parse_args(), stamp)
     if args.slurm:
         install_slurm()
+    os.environ.pop("PYTHONPATH", None)  # pip would take for installed what is there
     wanted = fingerprint(args)
     if stamp == wanted:
         print("setup: nothing to do")

@@ -9,10 +9,11 @@ import tempfile
 from pathlib import Path
 
 import caffe
+import psutil
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
-from segspn import files
+from segspn import files, surroundings
 from segspn.errors import UserError
 
 HEADER = "# Written by write_prototxts.py from nets.py, which is the place to change it.\n"
@@ -120,13 +121,32 @@ def build(create, message, *arguments, what="this net"):
     with tempfile.NamedTemporaryFile("w", suffix=".prototxt") as file:
         file.write(text_format.MessageToString(message))
         file.flush()
-        try_in_child(lambda: _check_sums(create(file.name, *arguments), what), what)
+        try_in_child(lambda: _check(create(file.name, *arguments), what), what)
         return create(file.name, *arguments)
 
 
-def _check_sums(made, what):
-    """Raises UserError where an Eltwise joins different shapes: the pinned Caffe does not look."""
+def _check(made, what):
+    """Raises UserError for what Caffe finds, or dies of, no sooner than it computes."""
     net = getattr(made, "net", made)
+    _check_sums(net, what)
+    _check_memory(net, net is not made)
+
+
+def _check_memory(net, is_trained):
+    """Raises UserError where limits of this process are below what the net takes, as measured.
+
+    A blob has, beside its numbers, their differences in training, and as much in buffers.
+    """
+    blobs = sum(blob.count for blob in net.blobs.values())
+    weights = sum(blob.count for blobs in net.params.values() for blob in blobs)
+    numbers = 4.5 * blobs + 4 * weights if is_trained else 2.5 * blobs + weights
+    surroundings.check_addresses(
+        (psutil.Process().memory_info().vms + 4 * numbers) / surroundings.MIB, "this net",
+        "take a smaller --size")
+
+
+def _check_sums(net, what):
+    """Raises UserError where an Eltwise joins different shapes: the pinned Caffe does not look."""
     for i, layer in enumerate(net.layers):
         shapes = [tuple(net._blobs[j].shape) for j in net._bottom_ids(i)]
         if layer.type == "Eltwise" and len(set(shapes)) > 1:
