@@ -6,3 +6,4 @@ import os
 os.environ.setdefault("GLOG_minloglevel", "2")
 
 WORKING_SIZE = (480, 854)  # (height, width) that the nets are made for: that of DAVIS frames
+LONGEST_SIDE = 9999  # px, of a working size: Caffe's blobs have below 2**31 numbers, OpenCV less
