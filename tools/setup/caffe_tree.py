@@ -170,7 +170,7 @@ def check_python(tree):
     """Raises TreeError where a file of pycaffe is not of Python 3, as in old trees."""
     for path in sorted((tree / "python/caffe").glob("*.py")):
         try:
-            ast.parse(path.read_bytes())
+            ast.parse(path.read_bytes(), path.name)
         except (SyntaxError, ValueError) as error:
             raise TreeError(f"{path} is not of Python 3: {error}") from error
 
@@ -181,6 +181,7 @@ def prepare(source, destination, fragments):
     Links become what they lead to; what a build of the tree left in it is not taken.
     """
     tree_kind(source)
+    check_python(source)
     if destination.exists():
         shutil.rmtree(destination)
     destination.mkdir(parents=True)
@@ -188,7 +189,6 @@ def prepare(source, destination, fragments):
         shutil.copytree(source / part, destination / part, ignore_dangling_symlinks=True,
                         ignore=shutil.ignore_patterns("*.so", "*.o", "__pycache__"))
     apply_changes(destination)
-    check_python(destination)
     proto = destination / "src/caffe/proto/caffe.proto"
     text = proto.read_text()
     for fragment in fragments:
