@@ -298,6 +298,22 @@ def test_weights_of_another_net_are_refused_before_anything_is_written(trainings
     assert not training.folder.exists()
 
 
+def test_batch_norms_that_no_weights_have_are_refused(trainings):
+    """With a mean and variance of 0 the first scores would be infinite."""
+    plain = text_format.Parse(trainings.net.read_text(), caffe.proto.caffe_pb2.NetParameter())
+    net = type(plain)(layer=plain.layer[:4])
+    norm = net.layer.add(name="norm", type="BatchNorm", bottom=["score_ori"], top=["score_ori"])
+    norm.batch_norm_param.use_global_stats = True
+    net.layer.extend(plain.layer[4:])
+    trainings.net.write_text(text_format.MessageToString(net))
+    training = trainings.solver("models", max_iter=1)
+    assert training_refused(trainings, training, trainings.weights, "the BatchNorm norm has no",
+                            script=False)
+    net.layer[4].batch_norm_param.use_global_stats = False  # it makes its own
+    trainings.net.write_text(text_format.MessageToString(net))
+    trainings.solve_here(training)
+
+
 def test_diverging_run_is_ended_by_an_error(trainings):
     training = trainings.solver("models", base_lr=1e10)
     assert fails_in_one_line(trainings.solve(training), "not finite", "base_lr")

@@ -38,7 +38,7 @@ def default_backbone():
 def checked_size(size, backbone):
     """`size`, (height, width).  Raises UserError where the net is not defined at it."""
     if max(size) > LONGEST_SIDE:
-        raise UserError("--size {}x{}".format(*size) + f": at most {LONGEST_SIDE} by as much")
+        raise UserError("--size {0}x{1}: at most {2}x{2}".format(*size, LONGEST_SIDE))
     if not nets.size_is_valid(backbone, *size):
         text, valid = ("{}x{}".format(*pair)
                        for pair in (size, nets.valid_size(backbone, *size)))

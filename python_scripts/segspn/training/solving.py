@@ -53,9 +53,6 @@ class Training:
         self.iterations = iterations or self.parameters.max_iter
         if self.iterations < 1:
             raise UserError(f"solver {solver}: no iterations to do; give max_iter or --iterations")
-        if self.parameters.lr_policy == "poly" and self.iterations > self.parameters.max_iter:
-            raise UserError(f"--iterations {self.iterations}: the learning rate of solver {solver} "
-                            f"is 0 from max_iter, {self.parameters.max_iter}; set that, too")
         prefix = files.PYTHON_SCRIPTS / self.parameters.snapshot_prefix
         self.snapshots = Snapshots(prefix.resolve())
         self.sources = [sources.KINDS[layer.python_param.layer](layer.python_param.param_str)
@@ -67,6 +64,9 @@ class Training:
         earlier = None if restart else self._earlier_run(seed, resume, restart_changed)
         self.resumed = earlier.start(self.iterations) if earlier else 0
         self._lacks_its_end = bool(earlier) and earlier.lacks_its_end(self.iterations)
+        if self.parameters.lr_policy == "poly" and self.iterations > self.parameters.max_iter:
+            raise UserError(f"--iterations {self.iterations}: the learning rate of solver {solver} "
+                            f"is 0 from max_iter, {self.parameters.max_iter}; set that, too")
         self.record = self._record(earlier.record if earlier else None, seed, keep_snapshots)
         self.seed = self.record["seed"]
         self._seed_is_given = seed is not None
@@ -150,6 +150,7 @@ class Training:
         else:
             print(weights.load(self.solver.net, self.weights) if self.weights
                   else "all layers begin at their fillers")
+            self._check_statistics()
             published_head.set_bilinear(self.solver.net)
             if self._why_anew:
                 print(f"training anew: {self._why_anew}")
@@ -185,6 +186,14 @@ class Training:
             parameters.random_seed = self.seed
         parameters.snapshot_prefix = self.snapshots.working_prefix
         return prototxt.build(caffe.get_solver, parameters, what=f"the net of solver {self.path}")
+
+    def _check_statistics(self):
+        """Raises UserError where a BatchNorm is to use a mean and variance that no file gave."""
+        for layer in self.parameters.train_net_param.layer:
+            if (layer.type == "BatchNorm" and layer.batch_norm_param.use_global_stats
+                    and not self.solver.net.params[layer.name][2].data.any()):
+                raise UserError(f"weights {self.weights or 'none'}: the BatchNorm {layer.name} has "
+                                "no mean and variance there; begin with weights that have them")
 
     def data_layers(self):
         """The Python layers of the net that give samples."""
