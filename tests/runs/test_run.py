@@ -223,6 +223,7 @@ TOY = ("--videos", "toy")
     ((*TOY, "--refinement", "nosuch.caffemodel"), ["nosuch.caffemodel does not exist"]),
     ((*TOY, "--refinement", files.MODELS / "resnet50_thin.caffemodel"), ["no refinement net"]),
     ((*TOY, "--size", "8x8"), ["not defined at this size"]),
+    ((*TOY, "--size", "10000x96"), ["--size 10000x96: at most 9999"]),
     ((*TOY, "--iterations", 0), ["--iterations must be a whole number from 1"]),
     ((*TOY, "--snapshot", -1), ["--snapshot must be a whole number from 1"]),
     ((*TOY, "--generic-iterations", 0), ["--generic-iterations must be"]),
