@@ -78,7 +78,7 @@ def of_pipeline(args):
     return files.from_scripts(frames[0].parent), {
         "frames": [path.stem for path in frames],
         **score_maps(args, frames, data.first_objects(args.video)),
-        "annotation": data.annotations / args.video / "00000.png",
+        "annotation": data.annotation(args.video),
         "output": (args.output or files.RESULTS / "labels") / args.video}
 
 

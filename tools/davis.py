@@ -51,7 +51,7 @@ def parse_arguments(argv=None):
                      help="take an archive whose sha256 is another than last time")
     cli.add_split(check, nargs="+", help="lists in ImageSets/2017 (all that there are)")
     check.add_argument("--full", action="store_true", help="decode every frame (a "
-                       "JPEG has no checksum: it finds what cannot be decoded at all)")
+                       "JPEG has no checksum: a change that can be decoded is not found)")
     check.add_argument("--json", type=Path, metavar="FILE", help="write what was found to it")
     return parser.parse_args(argv)
 

@@ -1,6 +1,6 @@
 """Draws a segmentation over its frames: a video and a contact sheet.
 
-Every frame <stem>.jpg needs a label <stem>.png: an indexed or grey PNG of
+Every frame, <stem>.jpg or .png, needs a label <stem>.png: an indexed or grey PNG of
 object ids, as segment_instances.py writes them.  With --beside, the contact sheet
 shows other labels of the same frames on the left of each.
 
@@ -23,7 +23,7 @@ SHEET_WIDTH = 1600  # px
 
 def parse_arguments(argv=None):
     parser = cli.parser(__doc__)
-    parser.add_argument("--frames", required=True, type=Path, help="folder of .jpg frames")
+    parser.add_argument("--frames", required=True, type=Path, help="folder of frames (.jpg, .png)")
     parser.add_argument("--labels", required=True, type=Path, help="folder of .png labels")
     parser.add_argument("--output", required=True, type=Path,
                         help="folder for overlay.mp4 and contact_sheet.png")

@@ -1,6 +1,5 @@
 """The library of Seg-with-SPN: data, layers, training, inference, labels."""
 
-import os
+from segspn import surroundings
 
-# By default Caffe logs every layer of every net; errors still show.  It looks when it is loaded.
-os.environ.setdefault("GLOG_minloglevel", "2")
+surroundings.prepare()

@@ -5,6 +5,7 @@ refuses becomes one line that names the argument.
 """
 
 import argparse
+import os
 import re
 import shlex
 import sys
@@ -110,7 +111,7 @@ video, split = name("video"), name("split")
 
 def path(text):
     """A Path; ~ is the home folder."""
-    return Path(text).expanduser()
+    return Path(os.path.expanduser(text))  # which leaves a ~ that stands for nobody as it is
 
 
 def folder(text):

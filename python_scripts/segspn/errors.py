@@ -1,7 +1,8 @@
-"""One error class for what a user can mend, how scripts end on it, and plurals."""
+"""One error class for what a user can mend, how scripts begin and end, and plurals."""
 
 import errno
 import functools
+import os
 import sys
 
 
@@ -18,6 +19,7 @@ def script(main):
     """Decorates a script's main(): a UserError or OSError becomes one line and exit status 1."""
     @functools.wraps(main)
     def run():
+        open_streams()
         try:
             return main()
         except UserError as error:
@@ -27,9 +29,23 @@ def script(main):
         except KeyboardInterrupt:
             print("\ninterrupted; run the same command again to go on", file=sys.stderr)
             sys.exit(130)
-        print(f"error: {message}", file=sys.stderr)
+        line = message.replace("\n", "\\n")  # the name of a file may have one
+        print(f"error: {line}", file=sys.stderr)
         sys.exit(1)
     return run
+
+
+def open_streams():
+    """Opens stdin, stdout and stderr on nothing where they are closed (2>&-).
+
+    Progress bars want one, and a file that is opened would get its number, and the words of
+    processes that are started.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: its own
+            os.set_inheritable(descriptor, True)
+            setattr(sys, name, os.fdopen(descriptor, mode, closefd=False))
 
 
 def describe_os_error(error):

@@ -2,13 +2,13 @@
 
 import io
 import os
-import re
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import cv2
 import numpy as np
+import simplejpeg
 from PIL import Image
 
 from segspn.errors import UserError
@@ -21,6 +21,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PYTHON_SCRIPTS = ROOT / "python_scripts"
 MODELS = ROOT / "models"
 RESULTS = ROOT / "results"
+
+IMAGES = (".jpg", ".jpeg", ".png")  # endings of frames
+DAMAGE = ("Corrupt JPEG data", "Premature end of JPEG file")  # so libjpeg's words on it begin
 
 
 def existing_file(path, what):
@@ -37,17 +40,30 @@ def is_hidden(path):
     return path.name.startswith(".")
 
 
-def images_in(folder, ending=".jpg"):
-    """The files of a folder with this ending, in order; [] where it does not exist."""
+def images_in(folder, *endings):
+    """The files of a folder with these endings (IMAGES), in any case, in order.
+
+    [] where the folder does not exist.
+    """
     # Not glob(), which passes over a folder that may not be read.
     found = folder.iterdir() if folder.is_dir() else []
-    return sorted(p for p in found if p.suffix == ending and not is_hidden(p))
+    return sorted(p for p in found
+                  if p.suffix.lower() in (endings or IMAGES) and not is_hidden(p))
 
 
-def natural(name):
-    """A sort key by which numbers in names are in order of their value."""
-    parts = re.split("([0-9]+)", name)
-    return [int(part) if index % 2 else part.lower() for index, part in enumerate(parts)], name
+def twins(paths):
+    """["A and B"]: names of files of a folder that differ in nothing but the ending."""
+    first = {path.stem: path for path in reversed(paths)}
+    return [f"{first[path.stem].name} and {path.name}" for path in paths
+            if path != first[path.stem]]
+
+
+def one_a_stem(paths):
+    """`paths`, files of a folder.  Raises UserError where two differ in nothing but the ending."""
+    for pair in twins(paths):
+        raise UserError(f"folder {paths[0].parent} has {pair}: which one is the frame?  Keep the "
+                        "other in another folder")
+    return paths
 
 
 @contextmanager
@@ -100,14 +116,47 @@ def write_image(path, image, *options):
 
 
 def read_image(path):
-    """uint8 image, H x W x 3, BGR.  Raises UserError where it is not readable."""
-    path = existing_file(path, "image")
-    data = path.read_bytes()
-    truncated = path.suffix.lower() in (".jpg", ".jpeg") and b"\xff\xd9" not in data[-1024:]
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    if image is None or truncated:
-        raise UserError(f"image {path} is corrupt or not an image; replace the file")
+    """uint8 image, H x W x 3, BGR, upright.  Raises UserError where it is not readable."""
+    image = read_deep_image(path)
+    if image.dtype != np.uint8:
+        raise UserError(f"image {path} has 16 bits a channel, not 8; give its folder to "
+                        "tools/import_video.py, which makes 8 of them")
     return image
+
+
+def read_deep_image(path):
+    """As read_image, but uint16 where a channel has 16 bits."""
+    data = existing_file(path, "image").read_bytes()
+    fault, image = _fault(data), None
+    if not fault:
+        with suppress(cv2.error):  # an empty file, or a header that promises too much
+            image = cv2.imdecode(np.frombuffer(data, np.uint8),
+                                 cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+        if image is None or image.dtype not in (np.uint8, np.uint16):
+            fault = "is corrupt or not an image; replace the file"
+    if fault:
+        raise UserError(f"image {path} {fault}")
+    return image
+
+
+def _fault(data):
+    """What is wrong with an image, of what OpenCV would decode without a sign; or None."""
+    try:
+        if data.startswith(b"\xff\xd8"):
+            # Reads all of the data, but computes few of the pixels.
+            simplejpeg.decode_jpeg(data, "GRAY", min_factor=8)
+        elif data.startswith(b"\x89PNG"):
+            with Image.open(io.BytesIO(data)) as image:
+                image.verify()
+            with Image.open(io.BytesIO(data)) as image:
+                if (image.has_transparency_data
+                        and image.convert("RGBA").getchannel("A").getextrema()[0] < 255):
+                    return "is transparent in places; save it without transparency"
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        # Of a JPEG, no word on an odd header is one of damage.
+        if data.startswith(b"\x89PNG") or str(error).startswith(DAMAGE):
+            return f"is corrupt ({error}); replace the file, or save it anew if it looks right"
+    return None
 
 
 def read_plane(path, what, grey=False):

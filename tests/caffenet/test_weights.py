@@ -72,7 +72,7 @@ def test_what_caffe_saves_is_read(tmp_path):
 
 
 def test_unusual_numbers_survive(tmp_path):
-    values = np.array([np.nan, np.inf, -np.inf, -0.0, 1e-45, 3.4e38], np.float32)
+    values = np.array([-0.0, 1e-45, 3.4e38, -3.4e38], np.float32)
     weights.write_caffemodel(tmp_path / "x.caffemodel", {"layer": [values]})
     assert_equal(weights.read_caffemodel(tmp_path / "x.caffemodel"), {"layer": [values]})
 
@@ -181,6 +181,35 @@ def test_files_of_another_kind_are_refused(content, tmp_path):
     path = tmp_path / "x.caffemodel"
     path.write_bytes(content)
     assert refused(small_net(), path, ".caffemodel")
+
+
+@pytest.mark.parametrize("double", [False, True])
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_numbers_that_are_none_are_refused(number, double, tmp_path):
+    blobs = random_blobs()
+    blobs["second"][0][4, 3] = number
+    path = write_message(tmp_path / "x.caffemodel", blobs, double=double)
+    assert refused(small_net(), path, "layer second: a number is NaN or infinite")
+
+
+@pytest.mark.parametrize("kind", ["", "BatchNorm"])
+@pytest.mark.parametrize("variance, factor, words", [
+    ((1, 2), 0, "the factor of this BatchNorm is 0"),
+    ((1, 2), -1, "the factor of this BatchNorm is -1"),
+    ((1, -2), 1, "a variance of this BatchNorm is -2"), ((0, 2), 0.5, None)])
+def test_batch_norms_without_statistics_are_refused(variance, factor, words, kind, tmp_path):
+    blobs = {**random_blobs(), "norm": [np.zeros(2), np.array(variance), np.array([factor])]}
+    path = write_message(tmp_path / "x.caffemodel", blobs)
+    message = caffe_pb2.NetParameter.FromString(path.read_bytes())
+    message.layer[-1].type = kind
+    path.write_bytes(message.SerializeToString())
+    if words:
+        assert refused(small_net(), path, "layer norm: ", words)
+    else:
+        assert "norm" in weights.load(small_net(), path).left
+    message.layer[-1].type = "Other"  # three arrays that are another layer's
+    path.write_bytes(message.SerializeToString())
+    assert "norm" in weights.read_caffemodel(path)
 
 
 def boundaries(data):

@@ -1,11 +1,12 @@
 """tools/davis.py check: each kind of fault is named, in a line of its own."""
 
 import json
+import shutil
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from segspn.data import davis, davis_check
 from segspn.errors import UserError
@@ -136,9 +137,24 @@ def ids(*values, **options):
     return lambda root, name: write_ids(root, name, *values, **options)
 
 
-def png_as_jpeg(root, name):
-    data = cv2.imencode(".png", np.zeros((*davis_trees.SIZE, 3), np.uint8))[1]
+def copy_of(other):
+    return lambda root, name: shutil.copy((root / name).with_name(other), root / name)
+
+
+def transparent_png(root, name):
+    data = cv2.imencode(".png", np.zeros((*davis_trees.SIZE, 4), np.uint8))[1]
     (root / name).write_bytes(data.tobytes())
+
+
+def deep_png(root, name):
+    data = cv2.imencode(".png", np.zeros((*davis_trees.SIZE, 3), np.uint16))[1]
+    (root / name).write_bytes(data.tobytes())
+
+
+def turned(root, name):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.new("RGB", davis_trees.SIZE[::-1]).save(root / name, exif=exif)
 
 
 def damage_crc(root, name):
@@ -164,10 +180,19 @@ def jpeg_as_png(root, name):
     (f"{BEAR_IDS}/00000.png", remove, f"{BEAR_IDS}: missing: 00000.png"),
     ("JPEGImages/480p/lions/1.jpg", put(jpeg(1)),
      "JPEGImages/480p/lions: names must be 00000.jpg, 00001.jpg, …, not 1.jpg"),
+    (f"{BEAR}/00001.PNG", put(jpeg(1)), f"{BEAR}: of one frame: 00001.PNG and 00001.jpg"),
+    (f"{BEAR_IDS}/00001.PNG", copy_of("00001.png"),
+     f"{BEAR_IDS}: of one frame: 00001.PNG and 00001.png"),
     (f"{BEAR}/00002.jpg", put(b""), f"{BEAR}/00002.jpg is corrupt or not an image"),
     (f"{BEAR}/00002.jpg", put(b"<html>"), f"{BEAR}/00002.jpg is corrupt or not an image"),
-    (f"{BEAR}/00000.jpg", cut, f"{BEAR}/00000.jpg is cut off"),
-    (f"{BEAR}/00002.jpg", png_as_jpeg, f"{BEAR}/00002.jpg is not a JPEG but PNG"),
+    (f"{BEAR}/00000.jpg", cut, f"image {BEAR}/00000.jpg is corrupt (Premature end of JPEG file); "
+     "replace the file, or save it anew if it looks right"),
+    (f"{BEAR}/00002.jpg", transparent_png, f"image {BEAR}/00002.jpg is transparent in places; "
+     "save it without transparency"),
+    (f"{BEAR}/00002.jpg", deep_png, f"image {BEAR}/00002.jpg has 16 bits a channel, not 8; give "
+     "its folder to tools/import_video.py, which makes 8 of them"),
+    (f"{BEAR}/00002.jpg", turned, f"{BEAR}: not of the size of the first frame, 64x48: 00002.jpg "
+     "(48x64)"),
     (f"{BEAR}/00002.jpg", put(jpeg(1, (48, 65))),
      f"{BEAR}: not of the size of the first frame, 64x48: 00002.jpg (65x48)"),
     (f"{BEAR_IDS}/00002.png", ids(1, size=(47, 64)),
@@ -189,7 +214,7 @@ def jpeg_as_png(root, name):
     (f"{LIONS_IDS}/00000.png", ids(1, 2),
      f"{LIONS_IDS}/00000.png has 2 objects, DAVIS 2017 test-challenge has 3"),
     ("ImageSets/2017/val.txt", put(b"\n"), "list ImageSets/2017/val.txt is empty"),
-    ("ImageSets/2017/val.txt", put(b"\xff\xfe"), "list ImageSets/2017/val.txt is not UTF-8 text"),
+    ("ImageSets/2017/val.txt", put(b"\xff\xff"), "list ImageSets/2017/val.txt is not UTF-8 text"),
     ("ImageSets/2017/val.txt", put(b"dog\nbear\ndog\n"),
      "list ImageSets/2017/val.txt: dog is named 2 times"),
     ("ImageSets/2017/val.txt", put(b"dog\n../bear\n"),
@@ -248,7 +273,17 @@ def test_what_only_decoding_shows(root):
     data[table:table + 16] = b"\xff" * 16
     path.write_bytes(data)
     assert faults(root) == ()
-    assert faults(root, full=True) == (f"{BEAR}/00001.jpg is corrupt or not an image",)
+    assert faults(root, full=True) == (
+        f"image {BEAR}/00001.jpg is corrupt or not an image; replace the file",)
+
+
+def test_frames_that_are_read_are_well(root):
+    """Bytes after the end, and a PNG by the name of a JPEG: the pixels are what counts."""
+    path = root / BEAR / "00000.jpg"
+    path.write_bytes(path.read_bytes() + b"x" * 5000)
+    path = root / BEAR / "00002.jpg"
+    path.write_bytes(cv2.imencode(".png", cv2.imread(str(path)))[1].tobytes())
+    assert faults(root) == faults(root, full=True) == ()
 
 
 # --------------------------------------------------------------------- the command line

@@ -1,5 +1,6 @@
 """Videos of one's own into DAVIS layout: the right frames, all of it or nothing, clear refusals."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -11,12 +12,14 @@ import pytest
 from PIL import Image
 
 from segspn import files
-from segspn.data import clips, davis, importing
+from segspn.data import davis, importing, videos
 from segspn.errors import UserError
 from segspn.report import overlay
 from tests.support.frames import fails_in_one_line, names_in
 from tests.support.import_clips import (
     SIZE,
+    encoded,
+    frame,
     labels,
     number_of,
     turned,
@@ -93,7 +96,7 @@ def test_a_data_set_in_davis_layout(bring, data, tmp_path):
 
 def test_frames_are_jpegs_of_quality_95(bring, data, clip):
     bring()
-    image = next(clips.Video(clip).read([7]))
+    image = next(videos.Video(clip).read([7]))
     encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
     assert (data / "JPEGImages/480p/toy/00007.jpg").read_bytes() == encoded
 
@@ -125,6 +128,31 @@ def test_phone_videos_are_upright(bring, data, clip, tmp_path):
     assert made.size == made.source == SIZE[::-1]
     frame, annotation = davis.Davis(data).first_frame("toy")
     assert frame.shape[:2] == annotation.shape == SIZE[::-1]
+
+
+@pytest.mark.parametrize("drawn", ["as stored", "as seen"])
+def test_what_was_done_to_a_video_is_said(script, data, tmp_path, drawn):
+    """A broadcast: interlaced, and with pixels that are not square.  Masks are of either size."""
+    clip = encoded(tmp_path / "in/broadcast.mp4", [frame(255)] * 3, "-c:v", "libx264",
+                   "-flags", "+ildct+ilme", "-vf", "setfield=tff,setsar=16/15")
+    seen = (96, 137)
+    mask = write_mask(tmp_path / "in/other.png", SIZE if drawn == "as stored" else seen)
+    result = script(clip=clip, mask=mask)
+    assert result.returncode == 0, result.stderr
+    assert [line for line in result.stdout.splitlines() if line.startswith(("made", "note"))] == [
+        f"made {data}/JPEGImages/480p/toy: 3 frames of 137x96 px, 25 a second, of the clip's "
+        "frames 0 to 2, 137x96 px",
+        "note: 3 of 3 frames are interlaced: they were deinterlaced",
+        "note: pixels were 16:15: 128x96 became 137x96"]
+    image, annotation = davis.Davis(data).first_frame("toy")
+    assert image.shape[:2] == annotation.shape == seen and image.mean() > 200
+    assert annotation[30, 50] == 1 and annotation[60, 85] == 2
+
+
+def test_closed_stderr(script, data):
+    result = script(preexec_fn=lambda: os.close(2))
+    assert result.returncode == 0 and result.stdout.startswith(f"made {data}")
+    assert numbers_in(data) == list(range(30))
 
 
 def test_folders_of_images(bring, data, tmp_path):
@@ -272,7 +300,7 @@ def test_lists_of_other_videos_stay(bring, data):
     for force in (False, True):
         with pytest.raises(UserError, match=r"val.txt is a list of other videos"):
             bring(name="val", force=force)
-    files.write_text(data / "ImageSets/2017/toy.txt", "toy\n")
+    files.write_bytes(data / "ImageSets/2017/toy.txt", "toy\r\n".encode("utf-8-sig"))
     assert bring().areas
     assert (data / "ImageSets/2017/val.txt").read_text() == "bear\ndog\n"
 

@@ -54,6 +54,15 @@ def test_missing_sequences_and_annotations_are_named(tiny):
         davis2017.evaluate(tiny.results, tiny.results, ["b"])
 
 
+def test_annotations_may_end_in_capitals(tiny):
+    figures = tiny.evaluate("b")
+    for path in list(tiny.davis.glob("Annotations/480p/b/*.png")):
+        path.rename(path.with_suffix(".PNG"))
+    assert repr(tiny.evaluate("b")) == repr(figures)
+    tiny.annotation("b", 2).write_bytes(b"")
+    assert "annotations 00002.PNG and 00002.png in" in tiny.refuses("b")
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_sequences_without_a_frame_to_evaluate(tiny, count):
     tiny.add("short", np.stack([square()] * count), np.stack([square()] * count))

@@ -2,6 +2,7 @@
 
 import ast
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +37,7 @@ def test_examples_are_parsed_by_their_scripts(script, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("kind, text, value", [
     (cli.size, "480x854", (480, 854)), (cli.whole(), "3", 3), (cli.seed, "0", 0),
+    (cli.path, "~nobody.of.this.name/x", Path("~nobody.of.this.name/x")),
     (cli.rate, "1e-4", 1e-4), (cli.real(0.1, 4), "4", 4.0), (cli.video, "a-b.c", "a-b.c")])
 def test_values(kind, text, value):
     assert kind(text) == value

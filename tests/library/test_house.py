@@ -87,6 +87,10 @@ def test_no_script_imports_another(path):
 
 
 def test_nobody_edits_where_python_looks():
-    """But what stands for a new Python, and this file."""
+    """But what stands for a new Python, this file, and make setup, which writes a .pth file.
+
+    That has what is installed come before PYTHONPATH, also for Snakemake, for processes of
+    multiprocessing, and for scripts that import NumPy before segspn.
+    """
     assert {name for name, path in SOURCES.items() if "sys.path" in path.read_text()} == {
-        "tests.library.test_house", "tests.support.scripts"}
+        "tests.library.test_house", "tests.support.scripts", "tools.setup.environment"}

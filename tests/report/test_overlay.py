@@ -1,12 +1,11 @@
 """Overlays: what is tinted and what is not, the sheet, the video, and the script."""
 
-import cv2
 import imageio_ffmpeg
 import numpy as np
 import pytest
 
 from segspn import files
-from segspn.data import davis
+from segspn.data import davis, videos
 from segspn.errors import UserError
 from segspn.report import overlay
 from tests.support.frames import draw_frame, fails_in_one_line
@@ -111,22 +110,14 @@ def test_tiles_are_spread_from_first_to_last(count, tiles, expected):
     assert overlay.spread(count, tiles) == expected
 
 
-def read_video(path):
-    """(frames, frames a second) of a video."""
-    video = cv2.VideoCapture(str(path))
-    frames = []
-    while (read := video.read())[0]:
-        frames.append(read[1])
-    return frames, video.get(cv2.CAP_PROP_FPS)
-
-
 def test_odd_sized_video_can_be_read_back(tmp_path):
     colours = [(200, 40, 40), (40, 200, 40), (40, 40, 200), (90, 90, 90), (10, 200, 200)]
     frames = [np.full((51, 77, 3), colour, np.uint8) for colour in colours]
     path = tmp_path / "new/odd.mp4"
     assert overlay.write_video(path, iter(frames), fps=12) == 5
-    read, fps = read_video(path)
-    assert len(read) == 5 and fps == pytest.approx(12)
+    video = videos.Video(path)
+    assert video.times() == pytest.approx([number / 12 for number in range(5)], abs=1e-3)
+    read = list(video.read(range(5)))
     for frame, colour in zip(read, colours):
         assert frame.shape == (52, 78, 3)
         np.testing.assert_allclose(frame.mean(axis=(0, 1)), colour, atol=12)
@@ -171,8 +162,9 @@ def arguments(toy, output, *more):
 def test_script_writes_video_and_sheet(toy, tmp_path, run):
     result = run(*arguments(toy, tmp_path / "out", "--tiles", 3, "--columns", 2, "--fps", 5))
     assert result.returncode == 0, result.stderr
-    frames, fps = read_video(tmp_path / "out/overlay.mp4")
-    assert len(frames) == 4 and fps == pytest.approx(5)
+    video = videos.Video(tmp_path / "out/overlay.mp4")
+    assert video.times() == pytest.approx([0, 0.2, 0.4, 0.6])
+    frames = list(video.read(range(4)))
     drawn = overlay.tint(*draw_frame(0))
     assert np.abs(frames[0].astype(int) - drawn).mean() < 12
     sheet = files.read_image(tmp_path / "out/contact_sheet.png")
@@ -195,6 +187,18 @@ def test_other_labels_stand_on_the_left(toy, tmp_path, run):
         assert np.abs(tile - expected)[:-80].mean() < 6  # the caption is below
     assert np.abs(sheet[:height, :width] - sheet[:height, -width:]).mean() > 6
     assert fails_in_one_line(run(*arguments(toy, tmp_path / "out", *options, 3)), "--columns")
+
+
+def test_frames_of_any_ending_stand_in_their_order(tmp_path):
+    names = ["1.jpg", "2.PNG", "9.jpeg", "10.JPG"]
+    for name in names:
+        files.write_bytes(tmp_path / "frames" / name, b"")
+        files.write_bytes((tmp_path / "labels" / name).with_suffix(".png"), b"")
+    found = overlay.paired(tmp_path / "frames", tmp_path / "labels")
+    assert [frame.name for frame, _ in found] == names
+    files.write_bytes(tmp_path / "frames/9.png", b"")
+    with pytest.raises(UserError, match="has 9.jpeg and 9.png: which one is the frame"):
+        overlay.paired(tmp_path / "frames", tmp_path / "labels")
 
 
 def test_script_names_what_is_missing_or_unfit(toy, tmp_path, run):

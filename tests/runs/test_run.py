@@ -66,6 +66,7 @@ def test_a_run_leaves_labels_and_all_that_is_made_of_them(finished):
         rows = {row["Sequence"]: row for row in csv.DictReader(file)}
     assert rows["toy_2"]["J-Mean"] == f"{overall.statistics()[1][0].mean:.3f}"
     assert not finished.states_of_solvers()
+    assert (finished.folder / ".snakemake/home").is_dir()  # HOME cannot be written
 
 
 @pytest.mark.parametrize("options", [(), ("--jobs", 1, "--threads", os.cpu_count())])
@@ -222,6 +223,7 @@ TOY = ("--videos", "toy")
     ((*TOY, "--refinement", "nosuch.caffemodel"), ["nosuch.caffemodel does not exist"]),
     ((*TOY, "--refinement", files.MODELS / "resnet50_thin.caffemodel"), ["no refinement net"]),
     ((*TOY, "--size", "8x8"), ["not defined at this size"]),
+    ((*TOY, "--size", "10000x96"), ["--size 10000x96: at most 9999"]),
     ((*TOY, "--iterations", 0), ["--iterations must be a whole number from 1"]),
     ((*TOY, "--snapshot", -1), ["--snapshot must be a whole number from 1"]),
     ((*TOY, "--generic-iterations", 0), ["--generic-iterations must be"]),

@@ -72,15 +72,40 @@ def test_states_of_earlier_and_damaged_ones_do_not_count(task):
 def test_the_end_is_judged_by_what_is_there(task, capsys):
     for job in task.all_jobs:
         files.write_text(task.flag(job), "")
-    assert task._judge(0, 0, "log") is None
+    assert task._judge(0, 0, "why") is None
     task.flag(JOB).unlink()
-    with pytest.raises(UserError, match="0 jobs failed, 1 of .* Snakemake says why in log"):
-        task._judge(0, 0, "log")
+    with pytest.raises(UserError, match="0 jobs failed, 1 of .* Snakemake stopped: why; the"):
+        task._judge(0, 0, "why")
     files.write_text(task.run.folder / "state/train_object/toy/1.json",
                      '{"state": "running", "begin": 5.0, "commands": []}')
     with pytest.raises(UserError, match="1 jobs failed, 1 of .* mend what their logs tell"):
-        task._judge(1, 0, "log")
+        task._judge(1, 0, "why")
     assert "train object toy 1: killed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("told, why", [
+    ('OSError in file "/a/Snakefile", line 50:\n[Errno 28] No space left: \'x\'\n  File "/a"',
+     "OSError: [Errno 28] No space left: 'x'"),
+    ('UserError in file "/a/Snakefile", line 15:\nrun.json does not exist\n  File "/a", line 5',
+     "run.json does not exist"),
+    ('MissingInputException in rule all in file "/a/Snakefile", line 1:\n'
+     "Missing input files for rule all:\n    affected files:\n        done/x\n",
+     "MissingInputException: Missing input files for rule all: affected files: done/x"),
+    ('Traceback (most recent call last):\n\n  File "/a", line 5\n    raise ValueError\n\n'
+     "FileNotFoundError: [Errno 2] No such file or directory: '/home/me'\n\n",
+     "FileNotFoundError: [Errno 2] No such file or directory: '/home/me'"),
+    ("usage: __main__.py\n__main__.py: error: argument --jobs: bad\n", "argument --jobs: bad"),
+    ("Error in rule label:\n    message: SLURM sbatch failed. The error message was 'invalid "
+     "partition'.For further error details see the log\n    jobid: 4\nShutting down\n"
+     "WorkflowError:\nAt least one job did not complete successfully.\n",
+     "SLURM sbatch failed. The error message was 'invalid partition'."),
+    ("Error in rule label:\n    message: None\n    jobid: 4\n", "it does not tell why")])
+def test_why_snakemake_stopped_is_one_line(told, why):
+    assert workflow.why_stopped(1, f"Building DAG of jobs...\n{told}") == why
+
+
+def test_that_snakemake_was_killed_is_told():
+    assert workflow.why_stopped(-signal.SIGKILL, "Building DAG of jobs...") == "killed by SIGKILL"
 
 
 def test_every_job_has_files_of_its_own(task):

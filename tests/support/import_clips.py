@@ -53,6 +53,16 @@ def ffmpeg(*arguments):
     return arguments[-1]
 
 
+def encoded(path, images, *options, fps=25):
+    """A video of images, uint8, H x W x 3 BGR, that the bundled ffmpeg codes with these options."""
+    height, width = images[0].shape[:2]
+    subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "rawvideo",
+                    "-pix_fmt", "bgr24", "-s", f"{width}x{height}", "-r", str(fps), "-i", "-",
+                    *map(str, options), path], input=b"".join(map(bytes, images)), check=True,
+                   timeout=60)
+    return path
+
+
 def turned(path, degrees):
     """A copy of a video that is flagged to be turned, as a phone does."""
     return ffmpeg("-display_rotation", degrees, "-i", path, "-c", "copy",

@@ -28,6 +28,8 @@ def passing_weights(path, name=nets.REFINE_SMALL.name):
     net = prototxt.build(caffe.Net, nets.deploy(nets.REFINE_SMALL, size=(32, 32)), caffe.TEST)
     blobs = {name: [blob.data * (net.layer_dict[name].type == "Deconvolution")
                     for blob in parameters] for name, parameters in net.params.items()}
+    for norm in (name for name in blobs if net.layer_dict[name].type == "BatchNorm"):
+        blobs[norm][1:] = np.ones_like(blobs[norm][1]), np.ones_like(blobs[norm][2])
     blobs["gates"][1][...] = -50
     blobs["mask"][0][0, 0, 1:3, 1:3] = 1 / 4
     for layer in ("meet_mask", "features", "scanned"):

@@ -59,7 +59,8 @@ class Project:
         self.data = root / "data/small"
         self.folder = root / "results/runs/val"
         write_data(self.data)
-        self._environment = {**sandbox.environment(root), "TMPDIR": str(root / "tmp")}
+        self._environment = {**sandbox.environment(root), "TMPDIR": str(root / "tmp"),
+                             "HOME": "/dev/null"}  # where nothing can be written
         (root / "tmp").mkdir()
 
     def start(self, *options, iterations=ITERATIONS, command=(), **keywords):

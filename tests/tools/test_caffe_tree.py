@@ -3,14 +3,16 @@
 import hashlib
 import io
 import subprocess
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from segspn.files import ROOT
-from tools.setup import caffe_tree, pypi
+from tools.setup import caffe_tree, environment, pypi
 
 Change, TreeError = caffe_tree.Change, caffe_tree.TreeError
 
@@ -122,6 +124,7 @@ def tree(tmp_path):
     for name in ("src/caffe/net.cpp", "python/caffe/_caffe.cpp", "include/caffe/net.hpp"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text("one\ntwo\ntwo\n")
+    (root / "python/caffe/__init__.py").write_text("from .proto.caffe_pb2 import TEST\n")
     (root / "src/caffe/proto").mkdir()
     (root / "src/caffe/proto/caffe.proto").write_text(BASE)
     return root
@@ -148,9 +151,8 @@ def test_change_that_does_not_fit_stops_the_build(tree, wanted, found):
 
 
 def test_change_of_a_missing_file_stops_the_build(tree):
-    (tree / "include/caffe/net.hpp").unlink()
-    with pytest.raises(TreeError, match=r"net.hpp is missing; a change is due there \(why\)"):
-        caffe_tree.apply_changes(tree, [Change("include/caffe/net.hpp", "one", "", "why")])
+    with pytest.raises(TreeError, match=r"blob.hpp is missing; a change is due there \(why\)"):
+        caffe_tree.apply_changes(tree, [Change("include/caffe/blob.hpp", "one", "", "why")])
 
 
 def test_changes_of_the_other_kind_of_tree_are_left(tree):
@@ -188,6 +190,105 @@ def test_folder_that_is_no_caffe_tree_is_refused(tmp_path):
     with pytest.raises(TreeError, match="is not a Caffe source tree: src/caffe/net.cpp"):
         caffe_tree.prepare(tmp_path, tmp_path / "prepared", [])
     assert not (tmp_path / "prepared").exists()
+
+
+def test_files_of_an_old_python_are_refused(tree, tmp_path, monkeypatch):
+    monkeypatch.setattr(caffe_tree, "CHANGES", [])
+    (tree / "python/caffe/io.py").write_text("print 'hello'\n")
+    with pytest.raises(TreeError, match=r"caffe/io.py is not of Python 3: .*line 1") as error:
+        caffe_tree.prepare(tree, tmp_path / "prepared", [])
+    assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["include/caffe/net.hpp", "python/caffe/__init__.py"])
+def test_tree_that_is_not_whole_is_refused(name, tree):
+    (tree / name).unlink()
+    with pytest.raises(TreeError, match=f"is not a Caffe source tree: {name} is missing"):
+        caffe_tree.tree_kind(tree)
+
+
+# ---------------------------------------------------------------- environment
+
+@pytest.fixture
+def venv(tmp_path, monkeypatch):
+    """The packages' folder of a .venv, whose Python is ours, with an old caffe; all of it."""
+    folder = tmp_path / "venv"
+    packages = folder / "lib/python3.11/site-packages"
+    (packages / "caffe").mkdir(parents=True)
+    (packages / "caffe/old.py").touch()
+    (folder / "bin").mkdir()
+    python = folder / "bin/python"
+    python.write_text(f'#!/bin/sh\nPYTHONPATH={packages} exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(environment, "VENV", folder)
+    return packages
+
+
+def build_of(folder, proto="TEST = 1\n"):
+    """What the compilers leave, as far as it is installed."""
+    (folder / "proto/python").mkdir(parents=True)
+    (folder / environment.PYTHON_PROTO).write_text(proto)
+    (folder / "_caffe.so").write_bytes(b"compiled")
+    return folder
+
+
+@pytest.mark.parametrize("is_built", [False, True])
+def test_classic_tree_makes_a_package(is_built, tree, tmp_path, venv, monkeypatch):
+    """It has no python/caffe/proto; or its own build has left it, and a link to its module."""
+    if is_built:
+        (tree / "python/caffe/proto").mkdir()
+        (tree / "python/caffe/proto/caffe_pb2.py").write_text("TEST = stale\n")
+        (tree / "build").mkdir()
+        (tree / "build/_caffe.so").write_bytes(b"theirs")
+        (tree / "python/caffe/_caffe.so").symlink_to("../../build/_caffe.so")
+        (tree / "src/caffe/gone.cpp").symlink_to("nosuch.cpp")
+    monkeypatch.setattr(caffe_tree, "CHANGES", [])
+    caffe_tree.prepare(tree, tmp_path / "prepared", [])
+    build = build_of(tmp_path / "build")
+    package = environment.python_part(tmp_path / "prepared", build, {"mode": "CPU"})
+    assert (venv / "caffe/old.py").exists()  # until the new one is whole
+    environment.install_pycaffe(package, build)
+    found = {str(p.relative_to(venv)): p.read_bytes() for p in venv.rglob("*.*") if p.is_file()
+             and p.suffix != ".pyc"}
+    assert found == {
+        "caffe/__init__.py": b"from .proto.caffe_pb2 import TEST\n", "caffe/_caffe.so": b"compiled",
+        "caffe/proto/__init__.py": b"", "caffe/proto/caffe_pb2.py": b"TEST = 1\n",
+        "caffe/build.json": b'{"mode": "CPU"}'}
+    if is_built:
+        assert (tree / "build/_caffe.so").read_bytes() == b"theirs"
+
+
+def test_proto_that_python_does_not_take_ends_before_compiling(tree, tmp_path, venv, capfd):
+    with pytest.raises(environment.SetupError, match="failed: .*caffe_pb2.py"):
+        environment.python_part(tree, build_of(tmp_path / "build", "import nosuch\n"), {})
+    assert "nosuch" in capfd.readouterr().err and (venv / "caffe/old.py").exists()
+
+
+def test_place_is_checked_first(venv, monkeypatch):
+    monkeypatch.setattr(environment.shutil, "disk_usage", lambda path: SimpleNamespace(free=1e9))
+    environment.check_place(cuda=0)
+    (environment.VENV / "bin/python").unlink()
+    for cuda, needed in ((0, "2"), (1, "3.5")):
+        with pytest.raises(environment.SetupError,
+                           match=f"has 1.0 GB of free disk; {needed} GB are needed"):
+            environment.check_place(cuda)
+    monkeypatch.setattr(environment.os, "access", lambda path, mode: path != environment.VENV)
+    with pytest.raises(environment.SetupError, match=f"{environment.VENV} cannot be written to"):
+        environment.check_place(cuda=0)
+
+
+def test_folder_that_is_no_tree_costs_no_environment(venv, tmp_path):
+    """make setup CAFFE_SRC=folder with the wrong folder leaves .venv as it was."""
+    stamp = environment.VENV / "setup.json"
+    stamp.write_text("{}")
+    code = (f"from pathlib import Path; from tools.setup import environment; "
+            f"environment.VENV = Path({str(environment.VENV)!r}); "
+            f"environment.STAMP = Path({str(stamp)!r}); environment.main()")
+    result = subprocess.run([sys.executable, "-c", code, "--caffe-src", tmp_path / "nosuch"],
+                            cwd=ROOT, capture_output=True, text=True)
+    assert result.stderr.splitlines()[-1].endswith(
+        "nosuch is not a Caffe source tree: src/caffe/net.cpp is missing")
+    assert stamp.read_text() == "{}"
 
 
 def test_every_change_says_why():

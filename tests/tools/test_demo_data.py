@@ -80,7 +80,7 @@ def test_data_set_is_made_once_and_again_after_a_change(tmp_path, monkeypatch):
     (root / demo_data.CLIP).write_bytes(b"clip")
     monkeypatch.setattr(demo_data, "CLIP_SHA256",
                         demo_data.pypi.sha256_of(root / demo_data.CLIP))
-    monkeypatch.setattr(demo_data.clips, "Video", lambda path: SimpleNamespace(
+    monkeypatch.setattr(demo_data.videos, "Video", lambda path: SimpleNamespace(
         read=lambda numbers: (frame for _ in numbers)))
     assert demo_data.fetch(root) and not demo_data.fetch(root)
     data = davis.Davis(root)

@@ -205,6 +205,11 @@ def test_grey_annotations_of_davis_2016_have_their_foreground_at_255(data_set):
                 expected_sample(frame, annotation == 255, np.zeros(SIZE, bool)))
 
 
+def test_lists_have_names(data_set):
+    with pytest.raises(UserError, match=r"'lists' must be names, not \(5,\)"):
+        samples.GenericForeground(repr(parameters("GenericForeground", data_set, lists=(5,))))
+
+
 @pytest.mark.parametrize("line, message", [
     ("", "is empty"), ("a b c\n", ": not a sequence or two paths"),
     ("nosuch\n", "video 'nosuch' has no frames"), ("../toy\n", "plain folder name"),
@@ -249,6 +254,10 @@ def test_param_str_is_never_run(text, message, data_set, tmp_path, monkeypatch):
     ({**without("size"), "size": (96,)}, "'size' must be "),
     ({**without("size"), "size": (96, 0)}, "'size' must be "),
     ({**without("size"), "size": (96, 128.0)}, "'size' must be "),
+    ({**without("size"), "size": (96, True)}, "'size' must be "),
+    ({**without("size"), "size": (99999, 99999)}, "'size' must be .* 1 to 9999, not"),
+    ({**without("size"), "size": (10**30, 96)}, "'size' must be .* 1 to 9999, not"),
+    ({**without("data"), "data": "a\nb"}, "'data' must be printable"),
     ({**without("augmentation"), "augmentation": (1, 2)}, "augmentation must be six"),
     ({**without("seed"), "seed": 1.5}, "'seed' must be int"),
     ({**without("seed"), "seed": -1}, "'seed' must .*-1"),

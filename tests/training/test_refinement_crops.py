@@ -248,8 +248,9 @@ def test_real_coarse_map_of_another_size_is_refused(blobs, tmp_path):
 
 @pytest.mark.parametrize("changes, message", [
     ({"size": (64, 100)}, "'size' must be .*multiples of 32"), ({"size": (64,)}, "'size' must be"),
-    ({"size": (0, 64)}, "'size' must be"), ({"size": (64, 96.0)}, "'size' must be"),
-    ({"size": [64, 96]}, "'size' must be tuple"), ({"batch": 0}, "'batch' must be at least 1"),
+    ({"size": (0, 64)}, "'size' must be"), ({"size": (64, 10016)}, "'size' must .* 32 to 9999"),
+    ({"size": (64, 96.0)}, "'size' must be"), ({"size": [64, 96]}, "'size' must be tuple"),
+    ({"batch": 0}, "'batch' must be at least 1"),
     ({"batch": 2.5}, "'batch' must be int"), ({"seed": -1}, "'seed' from 0"),
     ({"seed": 2**31}, "'seed' from 0"), ({"seed": True}, "'seed' must be int"),
     ({"sources": ()}, "at least one folder or list"), ({"sources": "x"}, "'sources' must be tuple"),

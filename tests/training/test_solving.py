@@ -21,7 +21,8 @@ from segspn.caffenet import weights
 from segspn.errors import UserError
 from segspn.training import samples, snapshots
 from tests.support.frames import fails_in_one_line
-from tests.support.trainings import SNAPSHOT
+from tests.support.refusals import training_refused
+from tests.support.trainings import SNAPSHOT, without_processes_and_curves
 
 
 def rows_of(log):
@@ -134,6 +135,42 @@ def test_resumed_run_is_the_uninterrupted_one(trainings, changes):
     trainings.solve_here(parted, seed=4, iterations=7, keep_snapshots=True)
     trainings.solve_here(parted, resume=True)  # the seed is remembered, and that all is kept
     assert_same_result(parted, whole, 20, keep=True)
+
+
+def test_seeds_of_solver_and_command_line(trainings, monkeypatch):
+    """The solver's random_seed is that of fillers, as Caffe's own; --seed is for both."""
+    without_processes_and_curves(monkeypatch)
+
+    def filled(name, seed=None, **changes):
+        training = trainings.solver(name, max_iter=1, base_lr=1e-20, **changes)
+        trainings.solve_here(training, seed=seed)
+        return weights.read_caffemodel(training.model(1))["score_ori"][0].tolist()
+
+    plain, other = filled("plain"), filled("other", random_seed=7)
+    assert other == filled("seven", seed=7) != plain
+    assert plain == filled("unset", random_seed=-1) == filled("given", seed=0, random_seed=7)
+    with pytest.raises(UserError, match="another net, solver or first frame"):
+        trainings.solve_here(trainings.solver("other", max_iter=2, random_seed=8), resume=True)
+
+
+def test_fields_that_are_not_followed_are_said(trainings, monkeypatch, capsys):
+    without_processes_and_curves(monkeypatch)
+    message = caffe.proto.caffe_pb2.SolverParameter
+    for name, value in (("snapshot_format", message.HDF5), ("snapshot_diff", True),
+                        ("snapshot_after_train", False), ("debug_info", True)):
+        training = trainings.solver(name, max_iter=1, **{name: value})
+        trainings.solve_here(training)
+        assert f"note: {name} of the solver is passed over: " in capsys.readouterr().out
+        assert training.model(1).exists()
+    trainings.solve_here(trainings.solver("b", max_iter=1, snapshot_format=message.BINARYPROTO,
+                                          debug_info=False))
+    assert "note: " not in capsys.readouterr().out
+
+
+def test_no_iterations_at_a_rate_of_nothing(trainings):
+    training = trainings.solver("models", max_iter=2, lr_policy="poly", power=0.9)
+    assert training_refused(trainings, training, "--iterations 3", "max_iter, 2",
+                            options=("--iterations", 3))
 
 
 def wait_for(path, process):
@@ -259,6 +296,22 @@ def test_weights_of_another_net_are_refused_before_anything_is_written(trainings
     training = trainings.solver("models")
     assert fails_in_one_line(trainings.solve(training), trainings.weights, "fits no layer", "conv1")
     assert not training.folder.exists()
+
+
+def test_batch_norms_that_no_weights_have_are_refused(trainings):
+    """With a mean and variance of 0 the first scores would be infinite."""
+    plain = text_format.Parse(trainings.net.read_text(), caffe.proto.caffe_pb2.NetParameter())
+    net = type(plain)(layer=plain.layer[:4])
+    norm = net.layer.add(name="norm", type="BatchNorm", bottom=["score_ori"], top=["score_ori"])
+    norm.batch_norm_param.use_global_stats = True
+    net.layer.extend(plain.layer[4:])
+    trainings.net.write_text(text_format.MessageToString(net))
+    training = trainings.solver("models", max_iter=1)
+    assert training_refused(trainings, training, trainings.weights, "the BatchNorm norm has no",
+                            script=False)
+    net.layer[4].batch_norm_param.use_global_stats = False  # it makes its own
+    trainings.net.write_text(text_format.MessageToString(net))
+    trainings.solve_here(training)
 
 
 def test_diverging_run_is_ended_by_an_error(trainings):

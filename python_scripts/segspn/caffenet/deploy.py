@@ -1,6 +1,6 @@
 """The deploy nets, which alone are tracked: where they are, and which one a user means."""
 
-from ResNetF import nets
+from ResNetF import LONGEST_SIDE, nets
 from segspn import files
 from segspn.errors import UserError
 from spn import nets as refinement
@@ -37,6 +37,8 @@ def default_backbone():
 
 def checked_size(size, backbone):
     """`size`, (height, width).  Raises UserError where the net is not defined at it."""
+    if max(size) > LONGEST_SIDE:
+        raise UserError("--size {0}x{1}: at most {2}x{2}".format(*size, LONGEST_SIDE))
     if not nets.size_is_valid(backbone, *size):
         text, valid = ("{}x{}".format(*pair)
                        for pair in (size, nets.valid_size(backbone, *size)))

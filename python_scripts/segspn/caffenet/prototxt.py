@@ -1,6 +1,8 @@
 """Writes nets and solvers; reads them, and checks them before Caffe sees them."""
 
+import codecs
 import importlib
+import math
 import os
 import re
 import signal
@@ -9,14 +11,24 @@ import tempfile
 from pathlib import Path
 
 import caffe
+import psutil
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
-from segspn import files
+from segspn import files, surroundings
 from segspn.errors import UserError
 
 HEADER = "# Written by write_prototxts.py from nets.py, which is the place to change it.\n"
-LR_POLICIES = ("fixed", "step", "exp", "inv", "multistep", "poly", "sigmoid")
+# The fields of a solver that a learning rate policy goes by; Caffe takes a missing one for 0.
+LR_POLICIES = {"fixed": (), "step": ("gamma", "stepsize"), "exp": ("gamma",),
+               "inv": ("gamma", "power"), "multistep": ("gamma", "stepvalue"),
+               "poly": ("power", "max_iter"), "sigmoid": ("gamma", "stepsize")}
+# Fields that a solver may not have, and why.
+NOT_OURS = {
+    **dict.fromkeys(("test_net", "test_net_param", "test_iter", "test_state"),
+                    "nothing is tested while it trains"),
+    "weights": "the first argument of solve.py names the weights"}
+LONGEST_NAME = 200  # bytes of a snapshot_prefix's last part: the files' names are longer
 
 
 def text(message):
@@ -34,10 +46,15 @@ def read(path, message, what):
     if not path.exists():
         raise UserError(f"{what} {path} does not exist{_how_to_write(path)}")
     files.existing_file(path, what)
+    with path.open("rb") as file:
+        is_wide = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
     try:
-        return text_format.Parse(path.read_text(), message)
+        # Editors of Windows write a byte order mark, in UTF-8 as well.
+        text = path.read_text("utf-16" if is_wide else "utf-8-sig")
+        return text_format.Parse(text, message)
     except (text_format.ParseError, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0]
+        is_other = isinstance(error, UnicodeDecodeError) or "\0" in text
+        reason = "it is not UTF-8; save it as that" if is_other else str(error).splitlines()[0]
         raise UserError(f"{what} {path} does not parse: {reason}") from error
 
 
@@ -76,7 +93,7 @@ def _check_python_layer(path, layer):
 
 
 def read_solver(path):
-    """SolverParameter with its net inside (field net_param).  Raises UserError.
+    """SolverParameter with its net inside (field train_net_param).  Raises UserError.
 
     Paths in it count from python_scripts/.
     """
@@ -84,9 +101,15 @@ def read_solver(path):
     nets = [name for name in (solver.net, solver.train_net) if name]
     if len(nets) != 1 or solver.HasField("net_param") or solver.HasField("train_net_param"):
         raise UserError(f"solver {path} must name one net file, in `net` or `train_net`")
-    if not solver.snapshot_prefix:
-        raise UserError(f"solver {path} has no snapshot_prefix")
+    for field, _ in solver.ListFields():
+        if field.name in NOT_OURS:
+            raise UserError(f"solver {path}: {field.name}: {NOT_OURS[field.name]}; take it out")
+    for name in (*nets, solver.snapshot_prefix):
+        if not name.isprintable() or name.startswith("~"):
+            raise UserError(f"solver {path}: {name!r} is no path; paths count from python_scripts/")
+    _check_prefix(solver.snapshot_prefix, path)
     _check_numbers(solver, path)
+    _check_policy(solver, path)
     net_path = files.PYTHON_SCRIPTS / nets[0]
     if not net_path.is_file():
         raise UserError(f"solver {path} names the net {nets[0]}, but {net_path.resolve()} "
@@ -98,16 +121,60 @@ def read_solver(path):
     return solver
 
 
+def _check_prefix(prefix, path):
+    """Raises UserError where the names of snapshots cannot begin with `prefix`."""
+    if not prefix:
+        raise UserError(f"solver {path} has no snapshot_prefix")
+    if len(os.fsencode(Path(prefix).name)) > LONGEST_NAME:
+        raise UserError(f"solver {path}: the name in snapshot_prefix must have at most "
+                        f"{LONGEST_NAME} bytes")
+    if prefix.endswith("/") or (files.PYTHON_SCRIPTS / prefix).is_dir():
+        raise UserError(f"solver {path}: snapshot_prefix {prefix} is a folder; add what the "
+                        f"names begin with, as {prefix.rstrip('/')}/{Path(path).stem}")
+
+
 def _check_numbers(solver, path):
-    """What Caffe itself checks, or divides by, not before it trains."""
-    for name, allowed in (("lr_policy", LR_POLICIES), ("regularization_type", ("L1", "L2"))):
-        if getattr(solver, name) not in allowed:
-            raise UserError(f"solver {path}: {name} must be one of {', '.join(allowed)}, "
-                            f"not {getattr(solver, name)!r}")
-    for name in ("iter_size", *(["stepsize"] if solver.lr_policy == "step" else [])):
-        if getattr(solver, name) < 1:
-            raise UserError(f"solver {path}: {name} must be at least 1, "
-                            f"not {getattr(solver, name)}")
+    """What Caffe checks, or divides by, not before it trains; and what would train nothing."""
+    if solver.regularization_type not in ("L1", "L2"):
+        raise UserError(f"solver {path}: regularization_type must be one of L1, L2, "
+                        f"not {solver.regularization_type!r}")
+    if not solver.HasField("base_lr"):
+        raise UserError(f"solver {path} has no base_lr, the learning rate")
+    for name, low, high, what in (
+            *((name, sys.float_info.min, math.inf, "above 0") for name in ("base_lr", "delta")),
+            *((name, 0, 1, "from 0 to below 1") for name in ("momentum", "momentum2", "rms_decay")),
+            ("weight_decay", 0, math.inf, "at least 0"), ("snapshot", 0, math.inf, "at least 0"),
+            ("iter_size", 1, math.inf, "at least 1"),
+            ("random_seed", -math.inf, 2**31, "at most 2147483647")):
+        value = getattr(solver, name)
+        if not low <= value < high:
+            raise UserError(f"solver {path}: {name} must be {what}, not {value:g}")
+    if not math.isfinite(solver.clip_gradients) or solver.clip_gradients == 0:
+        raise UserError(f"solver {path}: clip_gradients must be above 0, or below to clip nothing, "
+                        f"not {solver.clip_gradients:g}")
+
+
+def _check_policy(solver, path):
+    """Raises UserError where the learning rate's policy lacks a field, or makes no sense of it."""
+    policy = solver.lr_policy
+    if policy not in LR_POLICIES:
+        raise UserError(f"solver {path}: lr_policy must be one of {', '.join(LR_POLICIES)}, "
+                        f"not {policy!r}")
+    for name in LR_POLICIES[policy]:
+        value = getattr(solver, name)
+        if name == "stepvalue":
+            if not value or any(a >= b for a, b in zip([0, *value], value)):
+                raise UserError(f"solver {path}: lr_policy multistep needs stepvalue, iterations "
+                                f"in rising order, not {list(value)}")
+        elif not 0 < (abs(value) if policy == "sigmoid" else value) < math.inf:
+            raise UserError(f"solver {path}: lr_policy {policy} needs {name} above 0, "
+                            f"not {value:g}")
+
+
+def wants_gpu(solver):
+    """Whether a SolverParameter says that it is for a GPU.  Caffe's default is no word for it."""
+    return (solver.solver_mode == solver.GPU
+            and (solver.HasField("solver_mode") or solver.HasField("device_id")))
 
 
 def sharing_memory(net):
@@ -132,13 +199,32 @@ def build(create, message, *arguments, what="this net"):
     with tempfile.NamedTemporaryFile("w", suffix=".prototxt") as file:
         file.write(text_format.MessageToString(message))
         file.flush()
-        try_in_child(lambda: _check_sums(create(file.name, *arguments), what), what)
+        try_in_child(lambda: _check(create(file.name, *arguments), what), what)
         return create(file.name, *arguments)
 
 
-def _check_sums(made, what):
-    """Raises UserError where an Eltwise joins different shapes: the pinned Caffe does not look."""
+def _check(made, what):
+    """Raises UserError for what Caffe finds, or dies of, no sooner than it computes."""
     net = getattr(made, "net", made)
+    _check_sums(net, what)
+    _check_memory(net, net is not made)
+
+
+def _check_memory(net, is_trained):
+    """Raises UserError where limits of this process are below what the net takes, as measured.
+
+    A blob has, beside its numbers, their differences in training, and as much in buffers.
+    """
+    blobs = sum(blob.count for blob in net.blobs.values())
+    weights = sum(blob.count for blobs in net.params.values() for blob in blobs)
+    numbers = 4.5 * blobs + 4 * weights if is_trained else 2.5 * blobs + weights
+    surroundings.check_addresses(
+        (psutil.Process().memory_info().vms + 4 * numbers) / surroundings.MIB, "this net",
+        "take a smaller --size")
+
+
+def _check_sums(net, what):
+    """Raises UserError where an Eltwise joins different shapes: the pinned Caffe does not look."""
     for i, layer in enumerate(net.layers):
         shapes = [tuple(net._blobs[j].shape) for j in net._bottom_ids(i)]
         if layer.type == "Eltwise" and len(set(shapes)) > 1:

@@ -44,7 +44,8 @@ RawNet = raw_message_class("NetParameter")
 def read_caffemodel(path):
     """{layer name: [float32 arrays]} of the layers of a .caffemodel that have blobs.
 
-    Raises UserError where the file is missing, truncated, or not a Caffe model.
+    Raises UserError where the file is missing, truncated, or not a Caffe model, or where
+    its numbers would make all scores NaN or noise.
     """
     path = files.existing_file(path, "weights")
     size = path.stat().st_size
@@ -59,8 +60,9 @@ def read_caffemodel(path):
     blobs = {}
     for layer in list(net.layer) or list(net.layers):
         if len(layer.blobs):
-            blobs[layer.name] = [_array(blob, f"{path}, layer {layer.name}")
-                                 for blob in layer.blobs]
+            where = f"weights {path}, layer {layer.name}"
+            blobs[layer.name] = [_array(blob, where) for blob in layer.blobs]
+            _check_statistics(blobs[layer.name], layer.type, where)
     if not blobs:
         raise UserError(f"weights {path} is not a .caffemodel with weights in it")
     return blobs
@@ -75,7 +77,27 @@ def _array(blob, where):
     if min(shape, default=1) < 1 or data.size != np.prod(shape, dtype=np.int64):
         raise UserError(f"{where}: {data.size} numbers for the shape {shape}; "
                         "the file is truncated or not a .caffemodel")
+    if not np.isfinite([data.min(), data.max()]).all():
+        raise UserError(f"{where}: a number is NaN or infinite, as a training that diverged "
+                        "leaves it; fetch or train it anew")
     return data.reshape(shape)
+
+
+def _check_statistics(arrays, kind, where):
+    """Raises UserError where a BatchNorm's (sums of) mean and variance, and factor, are none.
+
+    kind: the layer's type; "" where the file does not say it: three arrays are enough then.
+    """
+    sizes = [array.size for array in arrays]
+    if kind not in ("", "BatchNorm") or len(sizes) != 3 or sizes[0] != sizes[1] or sizes[2] != 1:
+        return
+    if arrays[2].item() <= 0:
+        raise UserError(f"{where}: the factor of this BatchNorm is {arrays[2].item():g}, so it has "
+                        "no mean and variance; take weights that were trained, or converted with "
+                        "their statistics")
+    if arrays[1].min() < 0:
+        raise UserError(f"{where}: a variance of this BatchNorm is {arrays[1].min():g}, below 0; "
+                        "fetch or train it anew")
 
 
 def write_caffemodel(path, blobs, name="ResNetF"):

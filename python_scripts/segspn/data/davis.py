@@ -1,5 +1,6 @@
 """The DAVIS layout on disk: its paths, its lists, its annotations, and what names may be."""
 
+import codecs
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,9 @@ from PIL import Image
 from segspn import files
 from segspn.errors import UserError
 
-# Folders of a data set: <sequence>/<frame>.jpg, <sequence>/<frame>.png, <list>.txt.
+# Folders of a data set: <sequence>/<frame>.jpg or .png, <sequence>/<frame>.png, <list>.txt.
 IMAGES, ANNOTATIONS, LISTS = "JPEGImages/480p", "Annotations/480p", "ImageSets/2017"
+NUMBER = re.compile("[0-9]{5}")  # the name of a frame
 VOID = 255  # annotation value of pixels that count for nothing
 
 TRAIN_LISTS = (f"{LISTS}/train.txt", f"{LISTS}/val.txt")  # of the generic training
@@ -40,18 +42,21 @@ def list_path(root, name):
 
 
 def read_list(path):
-    """The lines of a list, without empty ones.  Raises UserError where it is no text."""
+    """The lines of a list, without empty ones and comments (#).  Raises UserError for no text."""
+    data = files.existing_file(path, "list").read_bytes()
+    utf_16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        lines = files.existing_file(path, "list").read_text("utf-8-sig").splitlines()
+        lines = data.decode("utf-16" if utf_16 else "utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise UserError(f"list {path} is not UTF-8 text") from error
-    return [line.strip() for line in lines if line.strip()]
+    return [line for line in map(str.strip, lines) if line and not line.startswith("#")]
 
 
 def listed_sequences(root, name):
     """The sequences that a list of the data set at `root` names.  Raises UserError."""
-    return [checked_sequence(line, "sequence")
-            for line in dict.fromkeys(read_list(list_path(root, name)))]
+    path = list_path(root, name)
+    return [checked_sequence(line, f"list {path}: sequence")
+            for line in dict.fromkeys(read_list(path))]
 
 
 def palette():
@@ -141,12 +146,28 @@ class Davis:
     def frames(self, sequence):
         """Paths of the frames of a sequence, in order.  Raises UserError where it has none."""
         folder = self.images / checked_sequence(sequence)
-        frames = files.images_in(folder)
+        frames = files.one_a_stem(files.images_in(folder))
+        if not frames and folder.is_dir():
+            raise UserError(f"video {sequence!r} has no frames ({', '.join(files.IMAGES)}) "
+                            f"in {folder}")
         if not frames:
             names = ", ".join(self.sequences())
             raise UserError(f"video {sequence!r} has no frames in {self.images}; "
                             f"there are: {names if len(names) < 400 else names[:400] + '…'}")
+        odd = [path for path in frames if not NUMBER.fullmatch(path.stem)]
+        if odd and len(odd) < len(frames):  # where all are, they are of a layout of their own
+            raise UserError(f"{odd[0]} is not named as the frames beside it, 00000.jpg, "
+                            "00001.jpg, …; move it to another folder")
         return frames
+
+    def annotated(self, sequence):
+        """{frame: path} of the annotations of a sequence, in order.  Raises UserError."""
+        folder = self.annotations / checked_sequence(sequence)
+        return {path.stem: path for path in files.one_a_stem(files.images_in(folder, ".png"))}
+
+    def annotation(self, sequence, frame="00000"):
+        """Path of the annotation of a frame, also where it is not there.  Raises UserError."""
+        return self.annotated(sequence).get(frame, self.annotations / sequence / f"{frame}.png")
 
     def first_frame(self, sequence):
         """(frame, annotation) of frame 0: uint8 H x W x 3 BGR and uint8 H x W ids.
@@ -155,8 +176,10 @@ class Davis:
         """
         first = self.frames(sequence)[0]
         if first.stem != "00000":
-            raise UserError(f"frame 0 of {sequence} is missing: {first.parent / '00000.jpg'}")
-        return self.pair(first, self.annotations / sequence / "00000.png")
+            raise UserError(
+                f"frame 0 of {sequence} is missing: {first.parent / '00000.jpg'} (the first is "
+                f"{first.name}; tools/import_video.py brings a folder of images into this layout)")
+        return self.pair(first, self.annotation(sequence))
 
     @staticmethod
     def pair(frame_path, annotation_path):
@@ -171,7 +194,7 @@ class Davis:
 
     def first_objects(self, sequence):
         """Object ids of the first annotation.  Raises UserError where there is none."""
-        path = self.annotations / checked_sequence(sequence) / "00000.png"
+        path = self.annotation(sequence)
         objects = objects_of(read_annotation(path))
         if not objects:
             raise UserError(f"annotation {path} is empty: it has no object (no id above 0)")
@@ -188,7 +211,8 @@ class Davis:
         for line in read_list(path):
             fields = line.split()
             if len(fields) == 1:
-                pairs += [(frame, self.annotations / fields[0] / f"{frame.stem}.png")
+                there, folder = self.annotated(fields[0]), self.annotations / fields[0]
+                pairs += [(frame, there.get(frame.stem, folder / f"{frame.stem}.png"))
                           for frame in self.frames(fields[0])]
             elif len(fields) == 2:
                 pairs.append(tuple(self.root / field.lstrip("/") for field in fields))

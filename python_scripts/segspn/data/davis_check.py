@@ -55,7 +55,8 @@ def check(root, lists=None, full=False):
     a list; what is wrong with the data set is in the report.
     """
     root = Path(root)
-    present = [path.stem for path in files.images_in(root / davis.LISTS, ".txt")]
+    present = [path.stem for path in files.images_in(root / davis.LISTS, ".txt")
+               if path.suffix == ".txt"]
     faults = [f"folder {folder} is missing" for folder in FOLDERS if not (root / folder).is_dir()]
     if not present and lists is None:
         faults.append(f"{davis.LISTS} has no list")

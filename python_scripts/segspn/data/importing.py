@@ -88,7 +88,8 @@ def import_clip(order):
     numbers = chosen(order, times)
     first = next(clip.read(numbers[:1]))
     size = order.size or default_size(first.shape[:2], order.clip)
-    ids = first_mask.fitted(mask, first.shape[:2], size, order.first)
+    drawn_on = clip.stored if mask.ids.shape == clip.stored else first.shape[:2]
+    ids = first_mask.fitted(mask, drawn_on, size, order.first)
     with Staging([order.annotations, order.listing, order.frames]) as staged:
         check_free(order, order.frames, order.annotations)  # once more: both are restored now
         davis.write_labels(staged[0] / "00000.png", ids)
@@ -96,7 +97,7 @@ def import_clip(order):
         write_frames(staged[2], clip, numbers, size, order.name)
     areas = first_mask.areas(ids)
     return Imported(numbers, rate(times, numbers), first.shape[:2], size, areas, mask.colours,
-                    [*mask.notes, *first_mask.notes(areas)])
+                    [*clip.notes, *mask.notes, *first_mask.notes(areas)])
 
 
 def check_place(order):
@@ -104,7 +105,7 @@ def check_place(order):
     if order.data.exists() and not order.data.is_dir():
         raise UserError(f"--data {order.data} is not a folder")
     check_free(order, order.frames)
-    if order.listing.is_file() and order.listing.read_text().split() != [order.name]:
+    if order.listing.is_file() and davis.read_list(order.listing) != [order.name]:
         raise UserError(f"{order.listing} is a list of other videos; give another --video")
 
 

@@ -3,7 +3,6 @@
 What is wrong is said in faults, a line each: what a later step would fail on.
 """
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +13,6 @@ from segspn.data import davis
 from segspn.errors import UserError, count
 
 ALL_ANNOTATED = {"train", "val"}  # the other lists have first frames annotated
-NUMBER = re.compile("[0-9]{5}")  # the name of a frame
 SHOWN = 5  # names that a line has; it counts the others
 
 
@@ -77,9 +75,10 @@ class Look:
 
 
 def look_at(root, path, full=False):
-    """The Look of a frame (.jpg) or an annotation; full: decodes a frame, too."""
+    """The Look of a file of the data set at `root`: an annotation, or a frame; full: decodes it."""
     try:
-        return _look_at_frame(path, full) if path.suffix == ".jpg" else _look_at_annotation(path)
+        is_annotation = path.is_relative_to(root / davis.ANNOTATIONS)
+        return _look_at_annotation(path) if is_annotation else _look_at_frame(path, full)
     except UserError as error:
         return Look(str(error).replace(f"{root}/", ""))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
@@ -90,14 +89,11 @@ def look_at(root, path, full=False):
 
 def _look_at_frame(path, full):
     with open(path, "rb") as file, Image.open(file) as image:
-        if image.format != "JPEG":
-            raise UserError(f"{path} is not a JPEG but {image.format}")
-        if full:
-            image.load()
+        is_plain = image.format == "JPEG" and "exif" not in image.info  # which may turn it
         file.seek(max(0, path.stat().st_size - 1024))
-        if b"\xff\xd9" not in file.read():  # the mark of the end
-            raise UserError(f"{path} is cut off")
-        return Look(size=image.size)
+        if is_plain and not full and b"\xff\xd9" in file.read():  # the mark of the end
+            return Look(size=image.size)
+    return Look(size=files.read_image(path).shape[1::-1])
 
 
 def _look_at_annotation(path):
@@ -142,10 +138,13 @@ def _frame_faults(name, lists, frames):
     where, faults = f"{davis.IMAGES}/{name}", []
     if not frames:
         return [f"{where} has no frames (listed in {', '.join(lists)})"]
-    odd = [path.name for path in frames if not NUMBER.fullmatch(path.stem)]
-    gaps = [f"{stem}.jpg" for stem in _gaps(frames)]
+    twins, ending = files.twins(frames), frames[0].suffix
+    if twins:
+        faults.append(f"{where}: of one frame: {some(twins)}")
+    odd = [path.name for path in frames if not davis.NUMBER.fullmatch(path.stem)]
+    gaps = [f"{stem}{ending}" for stem in _gaps(frames)]
     if odd:
-        faults.append(f"{where}: names must be 00000.jpg, 00001.jpg, …, not {some(odd)}")
+        faults.append(f"{where}: names must be 00000{ending}, 00001{ending}, …, not {some(odd)}")
     if gaps:
         faults.append(f"{where}: missing: {some(gaps)}")
     return faults
@@ -153,17 +152,19 @@ def _frame_faults(name, lists, frames):
 
 def _gaps(frames):
     """The stems of frames that are missing before the last one."""
-    stems = {path.stem for path in frames if NUMBER.fullmatch(path.stem)}
+    stems = {path.stem for path in frames if davis.NUMBER.fullmatch(path.stem)}
     return [stem for n in range(int(max(stems, default="0"))) if (stem := f"{n:05}") not in stems]
 
 
 def _annotation_faults(name, lists, frames, annotations):
     """What is wrong with the names of the annotations."""
-    where, faults = f"{davis.ANNOTATIONS}/{name}", []
+    where, faults, twins = f"{davis.ANNOTATIONS}/{name}", [], files.twins(annotations)
     stems, annotated = {path.stem for path in frames}, {path.stem for path in annotations}
     due = stems | {"00000"} if ALL_ANNOTATED & set(lists) else {"00000"}
     missing = [f"{stem}.png" for stem in sorted(due - annotated)]
     extra = [path.name for path in annotations if path.stem not in stems.union(_gaps(frames))]
+    if twins:
+        faults.append(f"{where}: of one frame: {some(twins)}")
     if missing:
         faults.append(f"{where}: missing: {some(missing)}")
     if extra and frames:

@@ -46,14 +46,16 @@ def found_files(results, root, sequences):
                            for name in dict.fromkeys(names) if names.count(name) > 1]
     for name in names:
         paths = files.images_in(annotations / name, ".png")
+        problems += [f"annotations {pair} in {annotations / name} are of one frame"
+                     for pair in files.twins(paths)]
         images = files.images_in(root / davis.IMAGES / name)
         stems = {path.stem for path in paths}
         problems += [f"annotation {annotations / name / image.stem}.png is missing"
                      for image in images if paths and image.stem not in stems]
         problems.append(too_short(name, len(paths)) if paths else
                         f"sequence {name} has no annotations in {annotations}")
-        found.append(SequenceFiles(name, tuple(paths),
-                                   tuple(results / name / path.name for path in paths[1:-1])))
+        found.append(SequenceFiles(name, tuple(paths), tuple(
+            results / name / f"{path.stem}.png" for path in paths[1:-1])))
         problems += ([f"result {path} is missing" for path in found[-1].results
                       if not path.is_file()] if (results / name).is_dir()
                      else [f"results of sequence {name} are missing: no folder {results / name}"])

@@ -9,7 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from segspn import done, files
-from segspn.data import davis, planes
+from segspn.data import davis, frame_order, planes
 from segspn.errors import UserError
 from segspn.method import craf
 
@@ -123,7 +123,7 @@ def frames_of(scores, annotation):
     if not scores.is_dir():
         raise UserError(f"{scores}, the folder of score maps, does not exist")
     names = (re.fullmatch(r"([^.].*)_[1-9]\d*\.png", path.name) for path in scores.iterdir())
-    frames = sorted({name[1] for name in names if name}, key=files.natural)
+    frames = frame_order.in_order({name[1] for name in names if name}, scores)
     if not frames:
         raise UserError(f"{scores} has no score maps <frame>_<k>.png")
     stem = files.existing_file(annotation, "annotation").stem

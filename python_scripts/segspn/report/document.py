@@ -71,8 +71,8 @@ class Sequence:
     def _planes(self, what):
         """{frame: path} of the <frame>.png that are there."""
         folder = self._folders[what]
-        found = {stem: folder / f"{stem}.png" for stem in self._stems} if folder else {}
-        return {stem: path for stem, path in found.items() if path.is_file()}
+        found = {path.stem: path for path in files.images_in(folder, ".png")} if folder else {}
+        return {stem: found[stem] for stem in self._stems if stem in found}
 
     def _objects_with(self, kind):
         """Objects that have a score map of at least one frame."""

@@ -8,7 +8,7 @@ import imageio_ffmpeg
 import numpy as np
 
 from segspn import files
-from segspn.data import davis, morphology
+from segspn.data import davis, frame_order, morphology
 from segspn.errors import UserError
 
 OUTLINE = 2  # px, inside the object, in its full colour
@@ -168,14 +168,15 @@ def described(image):
 
 
 def paired(frames, labels):
-    """[(frame, label)] paths: <stem>.jpg of folder `frames`, <stem>.png of folder `labels`.
+    """[(frame, label)] paths in order: <stem>.jpg or .png of `frames`, <stem>.png of `labels`.
 
     Raises UserError where there is no frame, or a frame has no label.
     """
-    found = files.images_in(Path(frames))
+    found = {path.stem: path for path in files.one_a_stem(files.images_in(Path(frames)))}
     if not found:
-        raise UserError(f"there are no frames (.jpg) in {frames}")
-    pairs = [(frame, Path(labels) / f"{frame.stem}.png") for frame in found]
+        raise UserError(f"there are no frames ({', '.join(files.IMAGES)}) in {frames}")
+    pairs = [(found[name], Path(labels) / f"{name}.png")
+             for name in frame_order.in_order(found, frames)]
     missing = [label for _, label in pairs if not label.is_file()]
     if missing:
         raise UserError(f"label {missing[0]} is missing ({len(missing)} of {len(pairs)} are); "

@@ -148,9 +148,9 @@ def objects_of(data, sequences):
 
 def evaluated(data, sequences):
     """Those of the sequences that have an annotation of every frame."""
-    return tuple(sequence for sequence in sequences if all(
-        (data.annotations / sequence / f"{frame.stem}.png").is_file()
-        for frame in data.frames(sequence)) and len(data.frames(sequence)) > 2)
+    frames = {sequence: {path.stem for path in data.frames(sequence)} for sequence in sequences}
+    return tuple(sequence for sequence, stems in frames.items()
+                 if len(stems) > 2 and stems <= set(data.annotated(sequence)))
 
 
 def default_size(backbone, data, sequences, is_davis):

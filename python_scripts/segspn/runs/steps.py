@@ -195,12 +195,12 @@ def needed_for_overview(run):
 def video(run, sequence, *k):
     """The frames and the first annotation of a sequence."""
     data = run.data_set
-    return [*data.frames(sequence), data.annotations / sequence / "00000.png"]
+    return [*data.frames(sequence), data.annotation(sequence)]
 
 
 def truth(run, sequence):
     """All annotations of a sequence, on which only figures depend."""
-    return files.images_in(run.data_set.annotations / sequence, ".png")
+    return list(run.data_set.annotated(sequence).values())
 
 
 def generic_images(run):

@@ -1,6 +1,7 @@
 """Runs Snakemake over the jobs of a run, and tells what they do."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,11 @@ from segspn.runs import plan, settings, slurm, steps
 SNAKEFILE = Path(__file__).with_name("Snakefile")
 MEMORY_SHARE = 0.85  # of the machine's memory, for jobs
 POLL = 0.5  # s
+# Of Snakemake's log: why a job could not be submitted; a wrong option; an exception, and what
+# follows it.
+REASON = re.compile(r"^    message: (?!None$)(.+)|^\S+: error: (.+)|"
+                    r"^(\w+(?:Error|Exception)\b.*(?:\n(?!  File |\[\w+ \w+ +\d).+){,3})", re.M)
+NO_REASON = "At least one job did not complete successfully"
 
 
 class Stopping(signals.EndSignals):
@@ -29,11 +35,11 @@ class Stopping(signals.EndSignals):
         super().__init__()
         self._repeats = repeats
 
-    def start(self, command, output):
-        """Snakemake's process, which leads a group of its own."""
+    def start(self, command, output, **changes):
+        """Snakemake's process, which leads a group of its own.  changes: of the environment."""
         self._process = subprocess.Popen(
             command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-            start_new_session=True, preexec_fn=self._prepare)
+            start_new_session=True, preexec_fn=self._prepare, env={**os.environ, **changes})
         self.forward(self._ask)
         return self._process
 
@@ -56,6 +62,17 @@ class Stopping(signals.EndSignals):
         """Asks again: a job that was just being started has not heard it."""
         if self.came and self._repeats:
             self._signal(signal.SIGTERM)
+
+
+def why_stopped(status, told):
+    """What killed Snakemake, or the last reason in what it told, as one line."""
+    if status < 0:
+        return f"killed by {signal.Signals(-status).name}"
+    reasons = [next(filter(None, match.groups())) for match in REASON.finditer(told)]
+    last = [text for text in reasons if NO_REASON not in text][-1:] or ["it does not tell why"]
+    text = re.sub(r' in (rule \S+ in )?file "[^"\n]*", line \d+:', ":", last[0])
+    text = re.sub(r"For further error details.*", "", text)
+    return " ".join(text.split()).removeprefix("UserError: ")
 
 
 class Workflow:
@@ -112,7 +129,8 @@ class Workflow:
 
     def _snakemake(self, *options):
         return [
-            sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE), "--directory",
+            sys.executable, "-m", "snakemake", "--profile", "none",  # of the user's own workflows
+            "--snakefile", str(SNAKEFILE), "--directory",
             str(self.run.folder), "--nolock", "--rerun-incomplete", "--keep-going",
             "--rerun-triggers", "mtime", "--scheduler", "greedy", "--nocolor", *options]
 
@@ -141,12 +159,19 @@ class Workflow:
         log.parent.mkdir(parents=True, exist_ok=True)
         if self.run.cluster:
             slurm.cancel_left_over(self.run.folder)
-        with log.open("a") as output, Stopping(repeats=not self.run.cluster) as stopping:
-            process = stopping.start(self._snakemake(*self._where()), output)
+        with log.open("a+b") as output, Stopping(repeats=not self.run.cluster) as stopping:
+            written = output.tell()  # by earlier runs
+            # HOME may be read-only, or nowhere; the user of a container may have no name.
+            home, user = self.run.folder / ".snakemake/home", os.environ.get("USER", os.getuid())
+            process = stopping.start(self._snakemake(*self._where()), output, USER=str(user),
+                                     XDG_CACHE_HOME=str(home), XDG_CONFIG_HOME=str(home))
             self._follow(process, begin, late, stopping.insist)
+            output.seek(written)
+            told = output.read().decode(errors="replace")
         if stopping.came:
             raise KeyboardInterrupt
-        self._judge(process.returncode, begin, log)
+        self._judge(process.returncode, begin,
+                    f"{why_stopped(process.returncode, told)} (log: {log})")
 
     def _follow(self, process, begin, late, insist):
         """A line a job that ends, on a terminal a bar of the late ones, until Snakemake ends."""
@@ -191,8 +216,11 @@ class Workflow:
                 return errors[0].removeprefix("error: ")
         return state.get("error", "it ended without a word")
 
-    def _judge(self, status, begin, log):
-        """Raises UserError where not all is done, and says which jobs failed."""
+    def _judge(self, status, begin, why):
+        """Raises UserError where not all is done, and says which jobs failed.
+
+        why: Snakemake stopped, where none failed.
+        """
         missing = [job for job in self.all_jobs if not self.flag(job).is_file()]
         if not status and not missing:
             return
@@ -202,7 +230,7 @@ class Workflow:
             print(self._line(job, state), file=sys.stderr)
         raise UserError(
             f"{len(failed)} jobs failed, {len(missing)} of {len(self.all_jobs)} are not done; "
-            + ("mend what their logs tell" if failed else f"Snakemake says why in {log}")
+            + ("mend what their logs tell" if failed else f"Snakemake stopped: {why}")
             + "; the same command goes on")
 
     def results(self):

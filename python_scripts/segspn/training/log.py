@@ -2,6 +2,7 @@
 
 import csv
 import io
+import logging
 import os
 
 import numpy as np
@@ -72,6 +73,7 @@ class TrainingLog:
 
     def draw(self, path, title):
         """Draws loss (log scale) and accuracies over the iterations as a PNG."""
+        logging.getLogger("matplotlib").setLevel(logging.ERROR)  # not that HOME is read-only
         from matplotlib.figure import Figure  # slow to import, and only needed here
 
         rows = np.array(self.rows, float)

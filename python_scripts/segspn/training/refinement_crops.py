@@ -26,7 +26,7 @@ from segspn.caffenet.net_input import net_input
 from segspn.data import davis, morphology, planes
 from segspn.errors import UserError
 from segspn.training import augment, simulated_scores
-from segspn.training.samples import parse_parameters
+from segspn.training.samples import check_names, checked_size, parse_parameters
 
 MARGIN = 32  # px around a crop that its coarse map is simulated with
 FRAMES_IN_MEMORY = 512  # decoded, with their annotations: 1.6 MB each at 480 x 854
@@ -52,9 +52,9 @@ def annotated_frames(source):
             raise UserError(f"list {path} is in no folder that has JPEGImages")
         return davis.Davis(root).listed(path.resolve())
     data = davis.Davis(path)
-    pairs = [(frame, data.annotations / sequence / f"{frame.stem}.png")
-             for sequence in data.sequences() for frame in data.frames(sequence)]
-    pairs = [pair for pair in pairs if pair[1].is_file()]
+    pairs = [(frame, annotated[frame.stem]) for sequence in data.sequences()
+             for annotated in [data.annotated(sequence)] for frame in data.frames(sequence)
+             if frame.stem in annotated]
     if not pairs:
         raise UserError(f"{data.root} has no annotated frame")
     return pairs
@@ -86,11 +86,7 @@ class RefinementCrops:
 
     def __init__(self, text):
         self.parameters = parse_parameters(text, self.expected)
-        self.size, self.batch = self.parameters["size"], self.parameters["batch"]
-        if len(self.size) != 2 or not all(isinstance(n, int) and n > 0 and n % 32 == 0
-                                          for n in self.size):
-            raise UserError("param_str: 'size' must be (height, width), multiples of 32, "
-                            f"not {self.size!r}")
+        self.size, self.batch = checked_size(self.parameters["size"], 32), self.parameters["batch"]
         if self.batch < 1 or not 0 <= self.parameters["seed"] < 2**31:
             raise UserError("param_str: 'batch' must be at least 1, 'seed' from 0 to 2147483647")
         self.check_names()
@@ -111,9 +107,7 @@ class RefinementCrops:
 
     def check_names(self):
         """Raises UserError where a name is no text, and for a missing folder of score maps."""
-        for key in ("sources", "exclude", "coarse"):
-            if not all(isinstance(name, str) for name in self.parameters[key]):
-                raise UserError(f"param_str: {key!r} must be names, not {self.parameters[key]!r}")
+        check_names(self.parameters, "sources", "exclude", "coarse")
         if not self.parameters["sources"]:
             raise UserError("param_str: 'sources' must name at least one folder or list")
         for folder in self.parameters["coarse"]:

@@ -16,6 +16,7 @@ import hashlib
 
 import numpy as np
 
+from ResNetF import LONGEST_SIDE
 from segspn import files
 from segspn.caffenet.net_input import net_input
 from segspn.data import davis
@@ -44,7 +45,26 @@ def parse_parameters(text, expected):
         value = values.setdefault(key, *default)
         if not isinstance(value, kind) or isinstance(value, bool):
             raise UserError(f"param_str: {key!r} must be {kind.__name__}, not {value!r}")
+        words = value if kind is tuple else (value,)
+        if any(isinstance(word, str) and not word.isprintable() for word in words):
+            raise UserError(f"param_str: {key!r} must be printable, not {value!r}")
     return values
+
+
+def checked_size(size, multiple=1):
+    """The tuple (height, width) of a param_str, px.  Raises UserError where it is no size."""
+    if len(size) != 2 or not all(type(n) is int and 0 < n <= LONGEST_SIDE and n % multiple == 0
+                                 for n in size):
+        raise UserError(f"param_str: 'size' must be (height, width), {multiple} to {LONGEST_SIDE}"
+                        + f", multiples of {multiple}" * (multiple > 1) + f", not {size!r}")
+    return size
+
+
+def check_names(parameters, *keys):
+    """Raises UserError where one of these tuples has something else than text."""
+    for key in keys:
+        if not all(isinstance(name, str) for name in parameters[key]):
+            raise UserError(f"param_str: {key!r} must be names, not {parameters[key]!r}")
 
 
 class Samples:
@@ -59,9 +79,7 @@ class Samples:
     def __init__(self, text):
         common = {"data": str, "size": tuple, "augmentation": tuple, "seed": (int, 0)}
         self.parameters = parse_parameters(text, {**common, **self.expected})
-        self.size = self.parameters["size"]
-        if len(self.size) != 2 or not all(isinstance(n, int) and n > 0 for n in self.size):
-            raise UserError(f"param_str: 'size' must be (height, width), not {self.size!r}")
+        self.size = checked_size(self.parameters["size"])
         if not 0 <= self.parameters["seed"] < 2**31:
             raise UserError("param_str: 'seed' must be from 0 to 2147483647, "
                             f"not {self.parameters['seed']}")
@@ -144,6 +162,7 @@ class GenericForeground(Samples):
     expected = {"lists": tuple}
 
     def open(self):
+        check_names(self.parameters, "lists")
         self.pairs = [pair for name in self.parameters["lists"] for pair in self.data.listed(name)]
         if not self.pairs:
             raise UserError("param_str: 'lists' must name at least one list")

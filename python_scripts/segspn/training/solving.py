@@ -19,6 +19,12 @@ from segspn.training.earlier_run import EarlierRun
 from segspn.training.log import TrainingLog
 from segspn.training.snapshots import Snapshots
 
+# Fields of a solver that are not followed, and what is done instead.
+OTHERWISE = {"snapshot_format": "models are .caffemodel files",
+             "snapshot_diff": "models hold no gradients",
+             "snapshot_after_train": "the last model is always written",
+             "debug_info": "what Caffe logs is not shown"}
+
 
 class Training:
     """One training of a solver prototxt.
@@ -27,7 +33,7 @@ class Training:
     solver      path of the solver prototxt; paths in it count from python_scripts/
     iterations  where to stop (default: the solver's max_iter)
     seed        of fillers, sample order and augmentation (default: the resumed run's, or that
-                of the net's param_str)
+                of the net's param_str; of fillers the solver's random_seed, if it is set)
     resume      go on from the latest snapshot, if there is one
     restart     delete the snapshots of an earlier run first
     restart_changed  go on as with `resume`; where the earlier run is of other settings, or has
@@ -58,8 +64,12 @@ class Training:
         earlier = None if restart else self._earlier_run(seed, resume, restart_changed)
         self.resumed = earlier.start(self.iterations) if earlier else 0
         self._lacks_its_end = bool(earlier) and earlier.lacks_its_end(self.iterations)
+        if self.parameters.lr_policy == "poly" and self.iterations > self.parameters.max_iter:
+            raise UserError(f"--iterations {self.iterations}: the learning rate of solver {solver} "
+                            f"is 0 from max_iter, {self.parameters.max_iter}; set that, too")
         self.record = self._record(earlier.record if earlier else None, seed, keep_snapshots)
         self.seed = self.record["seed"]
+        self._seed_is_given = seed is not None
         self._saved = self.resumed or None  # the iteration of the latest snapshot
         self.solver = None
 
@@ -85,7 +95,8 @@ class Training:
         """sha256 of what decides a training's result but for its seed and length."""
         parameters = type(self.parameters)()
         parameters.CopyFrom(self.parameters)
-        for name in ("snapshot", "snapshot_prefix", "display", "average_loss", "random_seed",
+        for name in ("snapshot", "snapshot_prefix", "display", "average_loss",
+                     "solver_mode", "device_id", *OTHERWISE,
                      *(() if parameters.lr_policy == "poly" else ("max_iter",))):
             parameters.ClearField(name)
         digest = hashlib.sha256(parameters.SerializeToString(deterministic=True))
@@ -127,7 +138,7 @@ class Training:
                 self._end_killed_run()
             print(f"already at iteration {self.resumed}: {self.snapshots.model(self.resumed)}")
             return self.snapshots.model(self.resumed)
-        device.use(gpu)
+        self._use(gpu)
         self.solver = self._make_solver()
         self.snapshots.begin()
         self.snapshots.check_space(self.solver)
@@ -139,6 +150,7 @@ class Training:
         else:
             print(weights.load(self.solver.net, self.weights) if self.weights
                   else "all layers begin at their fillers")
+            self._check_statistics()
             published_head.set_bilinear(self.solver.net)
             if self._why_anew:
                 print(f"training anew: {self._why_anew}")
@@ -147,6 +159,16 @@ class Training:
         for layer in self.data_layers():
             layer.start(self.seed, self.resumed * max(self.parameters.iter_size, 1))
         return self._loop(log)
+
+    def _use(self, gpu):
+        """Moves Caffe to the device, and says which fields of the solver are not followed."""
+        if gpu is None and prototxt.wants_gpu(self.parameters):
+            raise UserError(f"solver {self.path} is for a GPU: add --gpu "
+                            f"{self.parameters.device_id}, or set solver_mode: CPU in it")
+        device.use(gpu)
+        for field, value in self.parameters.ListFields():
+            if field.name in OTHERWISE and value != field.default_value:
+                print(f"note: {field.name} of the solver is passed over: {OTHERWISE[field.name]}")
 
     @property
     def _window(self):
@@ -158,11 +180,21 @@ class Training:
         parameters.CopyFrom(self.parameters)
         parameters.snapshot = 0
         parameters.display = 0
-        parameters.snapshot_format = parameters.BINARYPROTO
-        parameters.random_seed = self.seed
+        for name in OTHERWISE:
+            parameters.ClearField(name)
+        if self._seed_is_given or parameters.random_seed < 0:  # -1: not set
+            parameters.random_seed = self.seed
         parameters.snapshot_prefix = self.snapshots.working_prefix
         parameters.train_net_param.CopyFrom(prototxt.sharing_memory(parameters.train_net_param))
         return prototxt.build(caffe.get_solver, parameters, what=f"the net of solver {self.path}")
+
+    def _check_statistics(self):
+        """Raises UserError where a BatchNorm is to use a mean and variance that no file gave."""
+        for layer in self.parameters.train_net_param.layer:
+            if (layer.type == "BatchNorm" and layer.batch_norm_param.use_global_stats
+                    and not self.solver.net.params[layer.name][2].data.any()):
+                raise UserError(f"weights {self.weights or 'none'}: the BatchNorm {layer.name} has "
+                                "no mean and variance there; begin with weights that have them")
 
     def data_layers(self):
         """The Python layers of the net that give samples."""
