@@ -1,7 +1,7 @@
 # One command a step; `make help` lists them.
 VENV_PYTHON := .venv/bin/python
 SETUP := $(if $(PYTHON),--python "$(PYTHON)") $(if $(CAFFE_SRC),--caffe-src "$(CAFFE_SRC)") \
-         $(if $(CUDA),--cuda "$(CUDA)") $(if $(SLURM),--slurm)
+         $(if $(CUDA),--cuda "$(CUDA)") $(if $(ONEDNN),--onednn "$(ONEDNN)") $(if $(SLURM),--slurm)
 SYSTEM_PYTHON := $(or $(PYTHON),python3)
 
 RUN := $(if $(NAME),--name "$(NAME)") $(if $(ITERATIONS),--iterations $(ITERATIONS)) \
@@ -28,7 +28,7 @@ $(call renamed,CLASS,VIDEO)
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
-setup:  ## Debian packages, .venv, real Caffe (CUDA=1 or 0, CAFFE_SRC=folder or pinned, PYTHON=python3.11)
+setup:  ## Debian packages, .venv, real Caffe (CUDA=1 or 0, ONEDNN=0 or 1, CAFFE_SRC=folder or pinned, PYTHON=python3.11)
 	@$(SYSTEM_PYTHON) -m tools.setup.environment $(SETUP)
 
 check: setup  ## Caffe's path, mode and layers, and a small net run

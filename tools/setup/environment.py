@@ -4,6 +4,7 @@ Example:
     python3 -m tools.setup.environment                       # CPU, Caffe from the package index
     python3 -m tools.setup.environment --caffe-src ~/caffe   # a Caffe tree of your own
     python3 -m tools.setup.environment --cuda 1              # compile for CUDA as well
+    python3 -m tools.setup.environment --onednn 0            # convolutions by Caffe and OpenBLAS
     python3 -m tools.setup.environment --slurm               # and Slurm, for tests/slurm
 
 A second run finds nothing to do and returns at once; what it is not told stays
@@ -33,8 +34,9 @@ DEBIAN_PACKAGES = [
     "build-essential", "cmake", "ninja-build", "ccache", "protobuf-compiler", "libprotobuf-dev",
     "libboost-python-dev", "libboost-system-dev", "libboost-thread-dev",
     "libboost-filesystem-dev", "libgoogle-glog-dev", "libgflags-dev", "libhdf5-dev",
-    "libopenblas-dev", "libdnnl-dev", "python3-venv",
+    "libopenblas-dev", "python3-venv",
     "chromium"]  # which the tests look at the report in
+ONEDNN_PACKAGES = ["libdnnl-dev"]
 SLURM_PACKAGES = ["munge", "slurm-client", "slurmctld", "slurmd"]  # the tests start their own
 OLDEST_PYTHON = 11  # 3.11, for the pinned packages
 PYTHON_PROTO = "proto/python/caffe_pb2.py"  # in the build's folder
@@ -205,7 +207,7 @@ def cuda_options():
             f"-DCUDA_INCLUDE_DIRS={';'.join(includes)}"]
 
 
-def build_caffe(source, cuda):
+def build_caffe(source, cuda, onednn):
     """Compiles Caffe and our layers, and installs pycaffe into .venv."""
     mode = "cuda" if cuda else "cpu"
     version = CAFFE_SDIST[0].split("==")[1] if source.is_relative_to(BUILD) else "custom"
@@ -215,12 +217,14 @@ def build_caffe(source, cuda):
     sync_tree(fresh, tree)
     run(["cmake", "--fresh", "-S", ROOT / "tools/setup", "-B", build, "-G", "Ninja",
          f"-DCAFFE_TREE={tree}", f"-DSPN_DIR={ROOT / 'spn/caffe'}",
-         f"-DRESNETF_DIR={ROOT / 'ResNetF/caffe'}", f"-DCAFFE_VERSION={version}",
+         f"-DRESNETF_DIR={ROOT / 'ResNetF/caffe'}", f"-DUSE_ONEDNN={onednn}", f"-DCAFFE_VERSION={version}",
          f"-DPython3_EXECUTABLE={VENV / 'bin/python'}", *(cuda_options() if cuda else [])],
         stdout=subprocess.DEVNULL)
     ninja = ["ninja", "-C", build, *([] if sys.stdout.isatty() else ["--quiet"])]
     run([*ninja, PYTHON_PROTO])
-    package = python_part(tree, build, {"mode": mode.upper(), "source": str(source)})
+    package = python_part(tree, build, {
+        "mode": mode.upper(), "convolutions": "oneDNN" if onednn else "Caffe",
+        "source": str(source)})
     print("setup: compiling Caffe (some minutes the first time)", flush=True)
     run(ninja)
     install_pycaffe(package, build)
@@ -275,6 +279,7 @@ def fingerprint(args):
             if path.suffix in (".cpp", ".hpp", ".h", ".cu", ".proto", ".py"):
                 digest.update(f"{path} {path.stat().st_mtime_ns}\n".encode())
     return {"made_from": digest.hexdigest(), "root": str(ROOT), "cuda": args.cuda,
+            "onednn": args.onednn,
             "caffe_src": str(args.caffe_src or ""), "python": args.python or ""}
 
 
@@ -296,6 +301,7 @@ def write_stamp(stamp):
 def choices(args, stamp):
     """Options that are not given stay as they were when .venv was made."""
     args.cuda = stamp.get("cuda", 0) if args.cuda is None else args.cuda
+    args.onednn = stamp.get("onednn", 1) if args.onednn is None else args.onednn
     args.python = args.python or stamp.get("python", "")
     if args.caffe_src is None:
         args.caffe_src = stamp.get("caffe_src", "")
@@ -309,6 +315,8 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--caffe-src", help="Caffe source tree to use instead (or: pinned)")
     parser.add_argument("--cuda", type=int, choices=(0, 1), help="1: compile for CUDA as well")
+    parser.add_argument("--onednn", type=int, choices=(0, 1),
+                        help="0: no oneDNN, all by Caffe and OpenBLAS")
     parser.add_argument("--python", help="Python to use (one that Boost.Python exists for)")
     parser.add_argument("--slurm", action="store_true",
                         help="install Slurm as well, for the tests of tests/slurm")
@@ -325,9 +333,9 @@ def main():
     if args.caffe_src:
         caffe_tree.tree_kind(args.caffe_src)
     STAMP.unlink(missing_ok=True)
-    install_debian_packages(DEBIAN_PACKAGES)
+    install_debian_packages(DEBIAN_PACKAGES + (ONEDNN_PACKAGES if args.onednn else []))
     make_venv(choose_python(args.python), args.cuda)
-    build_caffe(caffe_source(args.caffe_src), bool(args.cuda))
+    build_caffe(caffe_source(args.caffe_src), bool(args.cuda), args.onednn)
     write_stamp(wanted)
     print("setup: done; next: make check")
 
