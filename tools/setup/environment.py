@@ -217,7 +217,8 @@ def build_caffe(source, cuda, onednn):
     sync_tree(fresh, tree)
     run(["cmake", "--fresh", "-S", ROOT / "tools/setup", "-B", build, "-G", "Ninja",
          f"-DCAFFE_TREE={tree}", f"-DSPN_DIR={ROOT / 'spn/caffe'}",
-         f"-DRESNETF_DIR={ROOT / 'ResNetF/caffe'}", f"-DUSE_ONEDNN={onednn}", f"-DCAFFE_VERSION={version}",
+         f"-DRESNETF_DIR={ROOT / 'ResNetF/caffe'}", f"-DUSE_ONEDNN={onednn}",
+         f"-DCAFFE_VERSION={version}",
          f"-DPython3_EXECUTABLE={VENV / 'bin/python'}", *(cuda_options() if cuda else [])],
         stdout=subprocess.DEVNULL)
     ninja = ["ninja", "-C", build, *([] if sys.stdout.isatty() else ["--quiet"])]
