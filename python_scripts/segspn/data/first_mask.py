@@ -136,7 +136,7 @@ def _values(path, image, options):
     clear = rgba[..., 3] == 0
     rgba[clear] = 0
     codes = rgba @ (1 << 16, 1 << 8, 1, 1 << 24) if are_colours else np.where(
-        clear, CLEAR, np.array(image))
+        clear, CLEAR, np.array(image).astype(int))
     found, at, numbers = np.unique(codes, return_index=True, return_inverse=True)
     numbers = numbers.reshape(clear.shape)
     light = rgba.reshape(-1, 4)[at].astype(float)
@@ -211,8 +211,9 @@ def _void(values, wanted, ground):
         return None
     void = int.from_bytes(davis.palette()[davis.VOID].tobytes(), "big")
     void = davis.VOID if not values.are_colours else void if found <= set(KNOWN) else None
-    if void in found and void != ground:
-        _check_void(values, void, ground)
+    if void not in found - {ground}:
+        return None
+    _check_void(values, void, ground)
     return void
 
 
@@ -229,9 +230,9 @@ def _check_void(values, void, ground):
     if far > RIM * len(values.plane):
         name = values.name(void)
         raise UserError(
-            f"mask {values.path} has {np.count_nonzero(is_void)} px of {name}, which is void as a "
-            f"rim of objects, and is none here: give --void {name} if these px count for "
-            f"nothing, --void {NOTHING} if they are an object")
+            f"mask {values.path} has {np.count_nonzero(is_void)} px of {name} that are no rim of "
+            f"objects, as void is: give --void {name} if they count for nothing, "
+            f"--void {NOTHING} if they are an object")
 
 
 def _id_of(values, ground, void):

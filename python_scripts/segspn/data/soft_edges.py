@@ -18,7 +18,7 @@ OFF = 0.3  # of the way between two values: how far from it those of a rim may b
 MANY = 10  # values: so many are in no hard mask's rims
 WIDE = 9  # px: so wide is no end of a feather
 FEW = 3  # values: so many are not between the same two by chance
-SPECK = 3  # px
+SPECK, CORNER = 3, 8  # px: of noise, of rims where three regions meet
 MOST_STRONG = 32  # more take long, and masks of so many objects are not drawn
 EIGHT = np.ones((3, 3), np.uint8)  # neighbours
 
@@ -161,7 +161,7 @@ class _Borders:
         left = np.zeros(self.plane.shape, bool)
         left[self.thin] = self.is_new & (result == self.own) & in_soft
         parts = ndimage.label(left, EIGHT)[0]
-        is_small = (np.bincount(parts.ravel()) <= SPECK)[parts[self.thin]]
+        is_small = (np.bincount(parts.ravel()) <= CORNER)[parts[self.thin]]
         at = np.flatnonzero(left[self.thin] & is_small & self.near.any(axis=0))
         off = np.linalg.norm(self.values[self.strong][:, None] - self.values[self.own[at]], axis=2)
         off[~self.near[:, at]] = np.inf
