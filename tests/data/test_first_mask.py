@@ -279,6 +279,15 @@ def test_one_soft_object_is_one(tmp_path):
         assert "between background and 255" in mask.notes[0]
 
 
+def test_noise_around_one_value_is_told_so(tmp_path):
+    pixels = squares(255)
+    pixels[2:9:3, 60:90:4] = 1
+    mask = first_mask.read_mask(saved(tmp_path, pixels))
+    np.testing.assert_array_equal(mask.ids, squares(1))
+    assert mask.notes == ("soft edges: 24 px of 1 value around background were given to the "
+                          "nearest of these",)
+
+
 def test_an_antialiased_line_is_of_its_object(tmp_path):
     pixels = np.zeros((100, 200), np.uint8)
     cv2.circle(pixels, (50, 50), 20, 255, -1, cv2.LINE_AA)

@@ -172,9 +172,10 @@ def _hardened(path, numbers, spaces, name):
         if changed.any():
             names = list(dict.fromkeys(map(name, between)))
             values = count(len(np.unique(numbers[changed])), "value")
-            notes.append(
-                f"soft edges: {np.count_nonzero(changed)} px of {values} between "
-                f"{', '.join(names[:-1])} and {names[-1]} were given to the nearest of these")
+            beside = (f"between {', '.join(names[:-1])} and {names[-1]}" if len(names) > 1
+                      else f"around {names[0]}")
+            notes.append(f"soft edges: {np.count_nonzero(changed)} px of {values} {beside} were "
+                         "given to the nearest of these")
         numbers = hard
     left = np.unique(numbers)
     thin = np.setdiff1d(left, numbers[soft_edges.blocks(numbers)])
