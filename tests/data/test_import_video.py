@@ -90,7 +90,8 @@ def test_a_data_set_in_davis_layout(bring, data, tmp_path):
     with Image.open(data / "Annotations/480p/toy/00000.png") as image:
         assert image.mode == "P" and image.getpalette()[3:6] == [128, 0, 0]
     assert (made.numbers, made.source, made.size) == (list(range(30)), SIZE, SIZE)
-    assert made.fps == pytest.approx(25) and made.notes == []
+    assert made.fps == pytest.approx(25)
+    assert made.notes == ["void (255): 72 px are left out"]
     assert made.areas == {1: 24 * 32, 2: 24 * 32}
 
 

@@ -133,6 +133,9 @@ def notes(run, jobs):
     if run.evaluated and partly:
         lines.append(f"note: without an annotation of every frame, not evaluated: "
                      f"{', '.join(partly)}")
+    for name in run.videos:
+        lines += [f"note: first annotation of {name}: {note}"
+                  for note in davis.void_notes(run.data_set.first_frame(name)[1])]
     if run.generic:
         seen = {frame.parent.name for name in run.generic["lists"]
                 for frame, _ in run.data_set.listed(name)}
