@@ -35,6 +35,11 @@ def seen(path):
     return [path, *known, _sha256(path, *known)]
 
 
+def digest_of(paths):
+    """sha256 of the contents of files, in their order, wherever they lie."""
+    return hashlib.sha256("".join(seen(path)[3] for path in paths).encode()).digest()
+
+
 def _all_seen(paths):
     return [seen(path) for path in paths if os.path.isfile(path)]
 

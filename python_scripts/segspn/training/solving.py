@@ -50,9 +50,7 @@ class Training:
         prefix = files.PYTHON_SCRIPTS / self.parameters.snapshot_prefix
         self.snapshots = Snapshots(prefix.resolve())
         self.sources = [sources.KINDS[layer.python_param.layer](layer.python_param.param_str)
-                        for layer in self.parameters.train_net_param.layer
-                        if layer.python_param.module == "segspn.layers"
-                        and layer.python_param.layer in sources.KINDS]
+                        for layer in sources.layers_of(self.parameters.train_net_param)]
         self.fingerprint = self._fingerprint()
         self._why_anew = None
         earlier = None if restart else self._earlier_run(seed, resume, restart_changed)
@@ -76,18 +74,28 @@ class Training:
                             "add --resume to go on from it, or --restart to delete it")
         if restart_changed:
             earlier.check_known()
-        self._why_anew = earlier.obstacle(self.fingerprint, seed, self.iterations)
+        known = self.fingerprint, self._fingerprint(with_places=True)
+        self._why_anew = earlier.obstacle(known, seed, self.iterations)
         if self._why_anew and not restart_changed:
             raise UserError(f"{self._why_anew}; train anew with --restart")
         return None if self._why_anew else earlier
 
-    def _fingerprint(self):
-        """sha256 of what decides a training's result but for its seed and length."""
+    def _fingerprint(self, with_places=False):
+        """sha256 of what decides a training's result but for its seed and length.
+
+        with_places: as records had it that were of the paths of their data set, too.
+        """
         parameters = type(self.parameters)()
         parameters.CopyFrom(self.parameters)
         for name in ("snapshot", "snapshot_prefix", "display", "average_loss", "random_seed",
                      *(() if parameters.lr_policy == "poly" else ("max_iter",))):
             parameters.ClearField(name)
+        # What lies at the paths of a source is in its own fingerprint, wherever that is.
+        layers = [] if with_places else sources.layers_of(parameters.train_net_param)
+        for layer, source in zip(layers, self.sources):
+            layer.python_param.param_str = repr(
+                {name: value for name, value in source.parameters.items()
+                 if name not in source.places})
         digest = hashlib.sha256(parameters.SerializeToString(deterministic=True))
         if self.weights:
             with self.weights.open("rb") as file:
@@ -104,10 +112,10 @@ class Training:
         default = self.sources[0].parameters["seed"] if self.sources else 0
         record = dict(earlier or {
             "weights": str(self.weights), "seed": default if seed is None else seed,
-            "fingerprint": self.fingerprint,
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "caffe": caffe.__version__, "python": platform.python_version(),
             "numpy": np.__version__})
+        record["fingerprint"] = self.fingerprint
         record["keep_snapshots"] = keep_snapshots or record.get("keep_snapshots", False)
         for name in ("finished", "model"):  # it is to go on
             record.pop(name, None)
