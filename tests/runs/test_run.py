@@ -94,35 +94,40 @@ def test_what_is_deleted_or_damaged_is_made_again(finished):
 
 
 def test_a_failing_job_names_its_log_and_stops_no_other(finished):
-    """A frame is replaced by garbage, and later comes back; meanwhile another video has work."""
-    frame, content = finished.root / FRAME, (finished.root / FRAME).read_bytes()
-    scores = times(finished, f"results/ResNetF_perobj_{ITERATIONS}/toy")
-    before = finished.states()
-    frame.write_bytes(b"garbage")
+    """A folder stands in the place of a mask; meanwhile another video has work."""
+    mask = finished.root / "results/ResNetF_fgbg/toy/00002.png"
+    masks, before = times(finished, "results/ResNetF_fgbg/toy"), finished.states()
+    mask.unlink()
+    mask.mkdir()
     (finished.folder / "labels/disk/00004.png").unlink()
     status, output, errors = finished.run()
     assert status == 1 and "Traceback" not in errors + output
-    failed = {"infer foreground toy", "infer object toy 1", "infer object toy 2"}
-    lines = errors.splitlines()
-    assert {line.partition(": failed: ")[0] for line in lines[:-1]} == failed
-    for line in lines[:-1]:
-        what = line.partition(":")[0].replace("infer ", "infer_").replace(" ", "/")
-        assert line.endswith(f"(log: {finished.folder / 'logs' / what}.log)")
-        assert f"{FRAME} is corrupt" in line
-    assert lines[-1].startswith("error: 3 jobs failed, ")
-    assert "the same command goes on" in lines[-1]
-    assert finished.begun_since(before) == {
-        "prototxts/toy", "infer_foreground/toy", *jobs_of("toy", "infer_object"),
-        "train_foreground/toy", *jobs_of("toy", "train_object"), "label/disk"}
+    failed, last = errors.splitlines()
+    assert failed.startswith("infer foreground toy: failed: ") and f"{mask}: " in failed
+    assert failed.endswith(f"(log: {finished.folder / 'logs/infer_foreground/toy.log'})")
+    assert last.startswith("error: 1 jobs failed, ") and "the same command goes on" in last
+    assert finished.begun_since(before) == {"infer_foreground/toy", "label/disk"}
 
     before = finished.states()
-    frame.write_bytes(content)
+    mask.rmdir()
     finished.succeed()
-    assert finished.begun_since(before) == jobs_of(
-        "toy", "prototxts", "train_foreground", "train_object", "infer_foreground", "infer_object")
+    assert finished.begun_since(before) == {"infer_foreground/toy"}
     assert finished.products() == finished.reference
-    # The frame is what its maps were made from.
-    assert times(finished, f"results/ResNetF_perobj_{ITERATIONS}/toy") == scores
+    assert changed(masks, times(finished, "results/ResNetF_fgbg/toy")) == {"00002.png"}
+
+
+def test_what_cannot_be_read_is_found_before_the_first_job(finished):
+    """Also with DRY=1: a frame, and an annotation of a later frame."""
+    before = finished.states()
+    for path in (finished.root / FRAME, finished.data / "Annotations/480p/toy/00003.png"):
+        content = path.read_bytes()
+        for options in ((), ("--dry-run",)):
+            path.write_bytes(b"garbage")
+            status, output, errors = finished.run(*options)
+            assert (status, output, errors.count("\n")) == (1, "", 1)
+            assert str(path.relative_to(finished.data)) in errors and "is corrupt" in errors
+            path.write_bytes(content)
+    assert finished.states() == before
 
 
 def test_another_annotation_of_a_later_frame_is_evaluated(finished):

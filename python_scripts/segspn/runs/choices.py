@@ -10,7 +10,7 @@ from segspn import cli, files
 from segspn.caffenet import deploy, weights
 from segspn.data import davis
 from segspn.errors import UserError, count
-from segspn.runs import plan, settings, workflow
+from segspn.runs import checks, plan, settings, workflow
 from spn import nets as refinement
 
 DAVIS_ITERATIONS = 3000  # of ResNet-101, a video or object, as in the release
@@ -25,7 +25,7 @@ def run_of(args):
     names, whole = ([], False) if args.generic_only else settings.chosen_videos(
         data, args.split, args.videos)
     generic = generic_training(args, data, backbone)
-    return settings.Run(
+    run = settings.Run(
         name=run_name(args, names, whole), data=files.from_scripts(data.root), split=args.split,
         videos=settings.objects_of(data, names), whole=whole,
         evaluated=settings.evaluated(data, names), backbone=backbone.name,
@@ -35,6 +35,8 @@ def run_of(args):
         size=cli.size_text(working_size(args, backbone, data, names)), base_lr=args.base_lr,
         seed=args.seed, craf=args.craf, generic=generic, gpus=tuple(args.gpus),
         cluster=args.cluster, restart=args.restart, keep=args.keep_snapshots)
+    checks.check(run)
+    return run
 
 
 def check_together(args):
@@ -53,7 +55,7 @@ def default_iterations(backbone):
 
 def working_size(args, backbone, data, names):
     """(height, width) that the nets work at.  Raises UserError."""
-    is_davis = files.from_scripts(data.root) == files.from_scripts(cli.DEFAULT_DATA)
+    is_davis = data.root.resolve() == cli.DEFAULT_DATA.resolve()
     return deploy.checked_size(
         args.size or settings.default_size(backbone, data, names, is_davis), backbone)
 

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from segspn import done, files
 from segspn.caffenet import device, prototxt, published_head, weights
+from segspn.data import owner
 from segspn.errors import UserError
 from segspn.signals import EndSignals
 from segspn.training import sources
@@ -53,6 +54,7 @@ class Training:
                         for layer in sources.layers_of(self.parameters.train_net_param)]
         self.fingerprint = self._fingerprint()
         self._why_anew = None
+        self._of_video(owner.check)
         earlier = None if restart else self._earlier_run(seed, resume, restart_changed)
         self.resumed = earlier.start(self.iterations) if earlier else 0
         self._lacks_its_end = bool(earlier) and earlier.lacks_its_end(self.iterations)
@@ -60,6 +62,13 @@ class Training:
         self.seed = self.record["seed"]
         self._saved = self.resumed or None  # the iteration of the latest snapshot
         self.solver = None
+
+    def _of_video(self, action):
+        """owner.check or owner.claim of the video whose models these are, where they are one's."""
+        for source in self.sources:
+            video = source.parameters.get("sequence")
+            if video and self.snapshots.prefix.parent == (files.MODELS / video).resolve():
+                action(source.data, video)
 
     def _beside(self, ending):
         return self.snapshots.prefix.with_name(self.snapshots.prefix.name + ending)
@@ -131,6 +140,7 @@ class Training:
         InterruptedError then names the snapshot.
         """
         if self.resumed == self.iterations:
+            self._of_video(owner.claim)
             if self._lacks_its_end:
                 self._end_killed_run()
             print(f"already at iteration {self.resumed}: {self.snapshots.model(self.resumed)}")
@@ -151,6 +161,7 @@ class Training:
             if self._why_anew:
                 print(f"training anew: {self._why_anew}")
             self.snapshots.remove_all()
+        self._of_video(owner.claim)
         self._note()
         for layer in self.data_layers():
             layer.start(self.seed, self.resumed * max(self.parameters.iter_size, 1))
