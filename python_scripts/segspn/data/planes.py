@@ -37,6 +37,7 @@ def check_maps(scores, foreground, frame, objects, shape, makers=(SCORE_MAKER, F
 
 
 def _existing(path, what, maker):
+    files.check_link(path)
     if not path.is_file():
         raise UserError(f"{what} {path} is missing; make it with {maker}")
     return path

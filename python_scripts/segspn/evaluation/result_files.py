@@ -36,6 +36,7 @@ def found_files(results, root, sequences):
     """[SequenceFiles], objects not counted yet.  Raises UserError for what is missing."""
     annotations = root / davis.ANNOTATIONS
     for folder, what in (results, "results"), (annotations, "annotations"):
+        files.check_link(folder)
         if not folder.is_dir():
             raise UserError(f"folder of {what} {folder} does not exist")
     names = [davis.checked_sequence(name, "sequence") for name in sequences]

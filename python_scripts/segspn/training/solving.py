@@ -49,6 +49,7 @@ class Training:
         if self.iterations < 1:
             raise UserError(f"solver {solver}: no iterations to do; give max_iter or --iterations")
         prefix = files.PYTHON_SCRIPTS / self.parameters.snapshot_prefix
+        files.check_link(prefix)
         self.snapshots = Snapshots(prefix.resolve())
         self.sources = [sources.KINDS[layer.python_param.layer](layer.python_param.param_str)
                         for layer in sources.layers_of(self.parameters.train_net_param)]
