@@ -52,7 +52,7 @@ def dangling(path):
     """One line for a path that is, or goes by, a link to what is not there; None for others."""
     path = Path(path)
     for link in (*reversed(path.parents), path):
-        if link.is_symlink() and not os.path.exists(link):
+        if os.path.islink(link) and not os.path.exists(link):
             return (f"{link} is a link to {os.readlink(link)}, which is not there; make that, "
                     "mount its disk, or remove the link")
     return None
