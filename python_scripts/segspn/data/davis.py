@@ -132,6 +132,7 @@ class Davis:
 
     def __post_init__(self):
         object.__setattr__(self, "root", Path(self.root))
+        files.check_link(self.images)
         if not self.images.is_dir():
             raise UserError(f"{self.root} is not a data set in DAVIS layout: "
                             f"{self.images} is missing; give the folder with --data")
