@@ -11,7 +11,7 @@ import shlex
 from pathlib import Path
 
 from segspn import cli, done, files
-from segspn.data import davis
+from segspn.data import davis, owner
 from segspn.errors import script
 
 
@@ -27,7 +27,9 @@ def parse_arguments(argv=None):
 @script
 def main():
     args = parse_arguments()
-    frames = davis.Davis(args.data).frames(args.video)
+    data = davis.Davis(args.data)
+    frames = data.frames(args.video)
+    owner.check(data, args.video)
     weights = files.existing_file(args.weights, "weights")
     folder = args.result_dir / args.video
 

@@ -11,7 +11,7 @@ Example:
 from pathlib import Path
 
 from segspn import cli, files
-from segspn.data import davis
+from segspn.data import davis, owner
 from segspn.errors import UserError, script
 
 
@@ -31,6 +31,7 @@ def main():
     data = davis.Davis(args.data)
     frames = data.frames(args.video)
     objects = data.first_objects(args.video)
+    owner.check(data, args.video)
     if args.object not in objects:
         raise UserError(f"object {args.object} is not in the first annotation of "
                         f"{args.video}; it has {objects}")

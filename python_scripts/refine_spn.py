@@ -12,7 +12,7 @@ Example:
 from pathlib import Path
 
 from segspn import cli, files
-from segspn.data import davis
+from segspn.data import davis, owner
 from segspn.errors import script
 
 
@@ -36,6 +36,7 @@ def main():
     data = davis.Davis(args.data)
     frames = data.frames(args.video)
     objects = data.first_objects(args.video)
+    owner.check(data, args.video)
 
     from segspn.method import refine
 

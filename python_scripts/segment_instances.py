@@ -19,7 +19,7 @@ Of any folder of score maps <frame>_<k>.png, k the object's id in the annotation
 from pathlib import Path
 
 from segspn import cli, files
-from segspn.data import davis
+from segspn.data import davis, davis_check, owner
 from segspn.errors import UserError, script
 from segspn.method import craf_options, label_video
 
@@ -75,9 +75,12 @@ def of_pipeline(args):
     data = davis.Davis(args.data)
     frames = data.frames(args.video)
     data.first_frame(args.video)  # checked to be there, and of one size
+    objects = data.first_objects(args.video)
+    davis_check.check_sequences(data, [args.video])
+    owner.check(data, args.video)
     return files.from_scripts(frames[0].parent), {
         "frames": [path.stem for path in frames],
-        **score_maps(args, frames, data.first_objects(args.video)),
+        **score_maps(args, frames, objects),
         "annotation": data.annotation(args.video),
         "output": (args.output or files.RESULTS / "labels") / args.video}
 

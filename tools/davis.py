@@ -86,6 +86,7 @@ def get(args):
 
 
 def check(args):
+    files.check_link(args.data)
     if not args.data.is_dir():
         raise UserError(f"{args.data} is not a folder; make it with: "
                         f"{command('get', args.data)}")

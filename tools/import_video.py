@@ -2,9 +2,9 @@
 
 CLIP is a video (mp4, mov, avi, webm, gif, …) or a folder of images (jpg, png), which are
 taken in natural order.  The mask is a PNG of the first frame that is taken (frame A
-of --range A:B, else frame 0), with hard edges: indexed or grey with the
-objects' ids (0 is background, 255 counts for nothing; grey with 0 and 255 alone
-has one object), or with one colour an object, black or transparent where there is background.
+of --range A:B, else frame 0): indexed or grey with the objects' ids (0 is
+background, 255 a rim that counts for nothing; grey with 0 and 255 alone has one object),
+or with one colour an object, black or transparent where there is background.
 It may be of the frame's size, or of another one of its aspect.
 
 Example:
@@ -36,6 +36,10 @@ def parse_arguments(argv=None):
                         help="px (height 480 by the aspect, or the video's own where that is less)")
     parser.add_argument("--range", type=frame_range, default=(0, None), metavar="A:B",
                         help="frames of the clip, from 0, both included (:, which is all)")
+    parser.add_argument("--background", metavar="VALUE", help="id, or colour as '#ffffff', of "
+                        "the mask's background (0, black)")
+    parser.add_argument("--void", metavar="VALUE", help="id or colour of what counts for nothing, "
+                        f"or {first_mask.NOTHING} (255, as a rim of objects)")
     cli.add_data(parser, default=importing.VIDEOS,
                  help="data set that it is added to (data/videos)")
     parser.add_argument("--force", action="store_true",
@@ -61,7 +65,7 @@ def shown(path):
 def main():
     args = parse_arguments()
     order = importing.Order(args.clip, args.mask, args.video, args.data, args.fps, args.size,
-                            *args.range, args.force)
+                            *args.range, args.force, args.background, args.void)
     made = importing.import_clip(order)
     preview = files.RESULTS / f"import/{order.name}.png"
     files.write_image(preview, overlay.tint(*davis.Davis(order.data).first_frame(order.name)))

@@ -14,7 +14,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from segspn import cli, files
-from segspn.data import davis
+from segspn.data import davis, planes
 from segspn.errors import UserError, script
 from segspn.report import overlay
 
@@ -43,6 +43,9 @@ def main():
     args = parse_arguments()
     pairs = overlay.paired(args.frames, args.labels)
     others = overlay.paired(args.frames, args.beside) if args.beside else None
+    first = planes.size_of(pairs[0][0])
+    for path in (path for pair in pairs + (others or []) for path in pair):
+        planes.check_size(path, first)
     chosen = overlay.spread(len(pairs), args.tiles)
     tiles = []
 

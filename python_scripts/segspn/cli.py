@@ -116,6 +116,7 @@ def path(text):
 
 def folder(text):
     """The Path of a folder that is there."""
+    files.check_link(path(text))
     if not path(text).is_dir():
         raise ArgumentTypeError(f"{text} is not a folder")
     return path(text)

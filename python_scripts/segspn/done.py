@@ -6,7 +6,8 @@ what they were.  A file is what it was where its size and time of change are as 
 they are not, its sha256 decides, wherever it lies and whatever it is called.
 
 A record is lines of JSON, the recipe first, then a line as soon as its products are whole:
-what a killed run has finished counts, and a line that is cut off does not.
+what a killed run has finished counts, and a line that is cut off does not.  In the project,
+paths are relative to the record's folder: the project may be moved.
 """
 
 import hashlib
@@ -33,6 +34,11 @@ def seen(path):
     status = os.stat(path)
     known = status.st_size, status.st_mtime_ns
     return [path, *known, _sha256(path, *known)]
+
+
+def digest_of(paths):
+    """sha256 of the contents of files, in their order, wherever they lie."""
+    return hashlib.sha256("".join(seen(path)[3] for path in paths).encode()).digest()
 
 
 def _all_seen(paths):
@@ -66,6 +72,7 @@ class Record:
 
     def __init__(self, path, recipe=None, inputs=()):
         self.path, self._recipe, self._inputs = Path(path), recipe, inputs
+        self._folder = os.path.abspath(self.path.parent)
         self._header, lines = self._read()
         self._is_ours = False  # whether this object has written the file
         if self._header and recipe is not None and not (
@@ -80,9 +87,26 @@ class Record:
         try:
             for text in self.path.read_bytes().splitlines():
                 found.append(_checked(json.loads(text), "products" if found else "recipe"))
+                self._change_paths(found[-1], lambda path: os.path.normpath(
+                    os.path.join(self._folder, path)))
         except (OSError, ValueError, KeyError, TypeError):  # ValueError: no JSON, no UTF-8
             pass
         return (found[0], found[1:]) if found else (None, [])
+
+    @staticmethod
+    def _change_paths(line, change):
+        for one in (*line["inputs"], *line.get("products", {}).values()):
+            one[0] = change(one[0])
+
+    def _text(self, line):
+        """A line as it stands in the file."""
+        def relative(path):
+            inside = all(Path(one).is_relative_to(files.ROOT) for one in (path, self._folder))
+            return os.path.relpath(path, self._folder) if inside else path
+
+        line = json.loads(json.dumps(line))
+        self._change_paths(line, relative)
+        return json.dumps(line) + "\n"
 
     def _name(self, path):
         return os.path.relpath(path, self.path.parent)
@@ -91,6 +115,10 @@ class Record:
         """{path: sha256} of all that is noted."""
         return {Path(os.path.normpath(self.path.parent / name)): line["products"][name][3]
                 for name, line in self._lines.items()}
+
+    def inputs(self, product):
+        """Paths of what a product was made from, beside those of all; [] where nothing is noted."""
+        return [one[0] for one in self._lines.get(self._name(product), {"inputs": []})["inputs"]]
 
     def digest(self):
         """A text that tells the products of one record from others; None where there are none."""
@@ -111,11 +139,13 @@ class Record:
         if not edited and not is_as_seen(product, line["products"][self._name(product)]):
             return "is another than was written"
         if inputs is None:
-            inputs = [one[0] for one in line["inputs"]]
+            inputs = self.inputs(product)
         elif len(inputs) != len(line["inputs"]):
             return "is made from other files"
-        # Those of all, where they were given, have been compared when the record was read.
-        common = self._header["inputs"] if self._recipe is None else []
+        # Those of all, where they were given, have been compared when the record was read; where
+        # they were not, one that is gone may lie elsewhere now.
+        common = [] if self._recipe is not None else [
+            one for one in self._header["inputs"] if os.path.isfile(one[0])]
         for path, one in zip([*(one[0] for one in common), *inputs], [*common, *line["inputs"]]):
             if not is_as_seen(path, one):
                 return f"is made from {path}, which " + (
@@ -140,11 +170,10 @@ class Record:
         self._lines |= dict.fromkeys(line["products"], line)
         if self._is_ours:
             with files.writing(self.path), self.path.open("a") as file:
-                file.write(json.dumps(line) + "\n")
+                file.write(self._text(line))
             return
         lines = {id(known): known for known in self._lines.values()}.values()
-        files.write_text(self.path, "".join(json.dumps(known) + "\n"
-                                            for known in (self._header, *lines)))
+        files.write_text(self.path, "".join(map(self._text, (self._header, *lines))))
         self._is_ours = True
 
 

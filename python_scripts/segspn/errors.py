@@ -4,6 +4,9 @@ import errno
 import functools
 import os
 import sys
+from pathlib import Path
+
+SHOWN = 5  # problems that an error names; it counts the others
 
 
 class UserError(Exception):
@@ -13,6 +16,18 @@ class UserError(Exception):
 def count(number, noun):
     """So many of something: "1 frame", "2 frames"."""
     return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def refuse(problems):
+    """Raises UserError, one line, if any problem is not None."""
+    problems = [problem for problem in problems if problem]
+    if len(problems) == 1:
+        raise UserError(problems[0])
+    if problems:
+        more = len(problems) - SHOWN
+        shown = [f"({n}) {problem}" for n, problem in enumerate(problems[:SHOWN], 1)]
+        raise UserError(f"{len(problems)} problems: " + ", ".join(shown)
+                        + (f", and {more} more" if more > 0 else ""))
 
 
 def script(main):
@@ -48,8 +63,20 @@ def open_streams():
             setattr(sys, name, os.fdopen(descriptor, mode, closefd=False))
 
 
+def dangling(path):
+    """One line for a path that is, or goes by, a link to what is not there; None for others."""
+    path = Path(path)
+    for link in (*reversed(path.parents), path):
+        if os.path.islink(link) and not os.path.exists(link):
+            return (f"{link} is a link to {os.readlink(link)}, which is not there; make that, "
+                    "mount its disk, or remove the link")
+    return None
+
+
 def describe_os_error(error):
     """One line for an OSError: the file, the reason, and what to do where space ran out."""
+    if isinstance(error.filename, str) and (found := dangling(error.filename)):
+        return found
     where = f"{error.filename}: " if error.filename else ""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     return (f"{where}{error.strerror or error}"

@@ -11,7 +11,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
-from segspn.errors import UserError
+from segspn.errors import UserError, dangling
 
 # No thread pool in OpenCV: processes are forked (segspn.caffenet.prototxt), and a pool
 # does not survive that.  What we ask of OpenCV takes milliseconds.
@@ -26,9 +26,16 @@ IMAGES = (".jpg", ".jpeg", ".png")  # endings of frames
 DAMAGE = ("Corrupt JPEG data", "Premature end of JPEG file")  # so libjpeg's words on it begin
 
 
+def check_link(path):
+    """Raises UserError where a path, or a folder in it, is a link to what is not there."""
+    if found := dangling(path):
+        raise UserError(found)
+
+
 def existing_file(path, what):
     """`path` as a Path.  Raises UserError where it is not a file."""
     path = Path(path)
+    check_link(path)
     if not path.is_file():
         raise UserError(f"{what} {path} does not exist" if not path.exists()
                         else f"{what} {path} is not a file")
@@ -192,6 +199,7 @@ def _grey_values(image):
 def from_scripts(path):
     """A path as it stands in a prototxt: relative to python_scripts/ inside the project."""
     path = Path(os.path.abspath(path))  # links inside the project stay as they are
-    if path.is_relative_to(ROOT):
-        return os.path.relpath(path, PYTHON_SCRIPTS)
+    for folder in (path, *path.parents):
+        if os.path.realpath(folder) == os.path.realpath(ROOT):  # also by a link to the project
+            return os.path.relpath(ROOT / path.relative_to(folder), PYTHON_SCRIPTS)
     return str(path)

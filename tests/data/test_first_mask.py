@@ -1,14 +1,17 @@
 """Masks of painting programs and annotation tools: their ids, or one clear line."""
 
+import io
 import re
+import shlex
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from segspn.data import davis, first_mask
 from segspn.errors import UserError
+from segspn.evaluation import metrics
 from tests.support.import_clips import SIZE, labels, write_mask
 
 RED, CYAN, WHITE = (255, 0, 0), (0, 255, 255), (255, 255, 255)
@@ -33,9 +36,9 @@ def saved(folder, pixels, name="mask.png", **options):
     return folder / name
 
 
-def refused(path, *words):
+def refused(path, *words, **options):
     with pytest.raises(UserError) as error:
-        first_mask.read_mask(path)
+        first_mask.read_mask(path, **options)
     assert "\n" not in str(error.value)
     for word in (str(path), *words):
         assert word in str(error.value), error.value
@@ -49,8 +52,8 @@ def test_ids_of_indexed_masks_stay(tmp_path):
 
 
 def test_ids_of_grey_masks_stay(tmp_path):
-    mask = first_mask.read_mask(saved(tmp_path, squares(7, 3, 255)))
-    np.testing.assert_array_equal(mask.ids, squares(7, 3, 255))
+    mask = first_mask.read_mask(saved(tmp_path, squares(7, 3)))
+    np.testing.assert_array_equal(mask.ids, squares(7, 3))
 
 
 @pytest.mark.parametrize("pixels", [squares(255), squares(255) > 0])
@@ -61,7 +64,7 @@ def test_black_and_white_is_one_object(tmp_path, pixels):
 def test_colours_of_the_palette_are_its_ids(tmp_path):
     palette = [tuple(map(int, colour)) for colour in davis.palette()]
     pixels = painted(palette[5], palette[2], palette[davis.VOID])
-    mask = first_mask.read_mask(saved(tmp_path, pixels))
+    mask = first_mask.read_mask(saved(tmp_path, pixels), void="#e0e0c0")
     np.testing.assert_array_equal(mask.ids, squares(5, 2, davis.VOID))
     assert mask.colours == ()
 
@@ -85,12 +88,98 @@ def test_transparent_is_background(tmp_path):
     np.testing.assert_array_equal(first_mask.read_mask(key).ids, squares(1))
 
 
-def test_an_indexed_mask_whose_background_is_not_black_is_noted(tmp_path):
-    image = Image.fromarray(squares(1))
-    image.putpalette([*RED, 0, 0, 0])
-    image.save(tmp_path / "mask.png")
-    note, = first_mask.read_mask(tmp_path / "mask.png").notes
-    assert "index 0" in note and "#ff0000" in note
+def indexed(folder, ids, *colours, **options):
+    image = Image.fromarray(ids)
+    image.putpalette(np.array(colours, np.uint8).tobytes())
+    image.save(folder / "mask.png", **options)
+    return folder / "mask.png"
+
+
+def ids_of(path, **options):
+    return first_mask.read_mask(path, **options).ids
+
+
+def test_palettes_without_a_background_at_0_are_read_by_colours(tmp_path):
+    """As those that Pillow's quantize() makes."""
+    ground = (2, 1, 0)
+    path = indexed(tmp_path, np.array(ground, np.uint8)[squares(1, 2)], CYAN, RED, (0, 0, 0))
+    mask = first_mask.read_mask(path)
+    np.testing.assert_array_equal(mask.ids, squares(2, 1))  # as they appear
+    assert mask.colours == ((CYAN, 1), (RED, 2))
+    path = indexed(tmp_path, np.array(ground, np.uint8)[squares(1, 2)], CYAN, RED, WHITE,
+                   transparency=2)
+    np.testing.assert_array_equal(ids_of(path), squares(2, 1))
+
+
+def test_transparent_indices_are_background(tmp_path):
+    path = indexed(tmp_path, squares(1, 2, 3), WHITE, RED, CYAN, WHITE,
+                   transparency=bytes([0, 255, 128, 0]))
+    np.testing.assert_array_equal(ids_of(path), squares(1, 2))
+    grey = saved(tmp_path, np.where(squares(1, 2) == 0, 9, squares(1, 2)).astype(np.uint8),
+                 transparency=9)
+    np.testing.assert_array_equal(ids_of(grey), squares(1, 2))
+
+
+def test_fewer_bits_and_more(tmp_path):
+    for bits in (1, 2, 4):
+        path = indexed(tmp_path, squares(1), (0, 0, 0), RED, bits=bits)
+        np.testing.assert_array_equal(ids_of(path), squares(1))
+    assert refused(saved(tmp_path, squares(1).astype(np.uint16)), "8-bit grey", "I;16")
+
+
+@pytest.mark.parametrize(("pixels", "ground"), [
+    (painted(RED, (0, 0, 0), background=WHITE), "#ffffff"),
+    (painted([0], [4], background=[255])[..., 0], "255"),
+    (painted([7], [8], background=[3])[..., 0], "3")])
+def test_what_covers_the_border_is_asked_for(tmp_path, pixels, ground):
+    path = saved(tmp_path, pixels)
+    assert refused(path, "% of the border", f"--background {shlex.quote(ground)}")
+    found = first_mask.read_mask(path, background=ground)
+    areas = first_mask.areas(found.ids)
+    assert sorted(areas.values()) == [144, 144] and not found.ids[0, 0]
+    nothing = "#000000" if "#" in ground else "0"
+    void = {"void": "none"} if ground == "255" else {}
+    assert first_mask.read_mask(path, background=nothing, **void).ids[0, 0]
+
+
+def test_black_on_white_is_one_object(tmp_path):
+    path = saved(tmp_path, ~squares(255))
+    assert refused(path, "--background 255", "--background 0")
+    np.testing.assert_array_equal(ids_of(path, background="255"), squares(1))
+    path = saved(tmp_path, squares(255) == 0)
+    np.testing.assert_array_equal(ids_of(path, background="255"), squares(1))
+
+
+def test_ids_of_palettes_without_black_can_be_confirmed(tmp_path):
+    path = indexed(tmp_path, squares(1, 2), RED, (0, 0, 0), CYAN)
+    assert refused(path, "% of the border", "--background '#ff0000'")
+    np.testing.assert_array_equal(ids_of(path, background="0"), squares(1, 2))
+    np.testing.assert_array_equal(ids_of(path, background="#ff0000"), squares(2, 1))
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    ({"background": "white"}, "--background of mask"), ({"void": "#12345"}, "--void of mask"),
+    ({"background": "9"}, "a colour, as '#ffffff', not '9'"),
+    ({"void": "#123456"}, "--void '#123456' is not in mask")])
+def test_options_that_fit_no_value_are_refused(tmp_path, options, words):
+    assert refused(saved(tmp_path, painted(RED)), words, **options)
+
+
+def test_void_is_asked_for_where_it_is_no_rim(tmp_path):
+    """Apart from objects, thicker than a rim, or alone; a rim is void as it is."""
+    thick = squares(127)
+    thick[70:90, 12:32] = 255
+    for pixels in (squares(127, 255), thick):
+        path, is_void = saved(tmp_path, pixels), pixels == 255
+        assert refused(path, f"{np.count_nonzero(is_void)} px of 255", "--void 255", "--void none")
+        np.testing.assert_array_equal(ids_of(path, void="255"), pixels)
+        mask = first_mask.read_mask(path, void="none")
+        np.testing.assert_array_equal(mask.ids, np.where(is_void, 1, pixels))
+        assert mask.notes == ("object 1 has the value 255 in the mask",)
+        np.testing.assert_array_equal(ids_of(path, void="127") == davis.VOID, pixels == 127)
+    rim = squares(1, 2)
+    rim[(cv2.dilate(rim, np.ones((5, 5))) > 0) & (rim == 0)] = 255
+    np.testing.assert_array_equal(ids_of(saved(tmp_path, rim)), rim)
 
 
 @pytest.mark.parametrize("pixels", [squares(0), painted(), painted(background=(*RED, 0)),
@@ -100,8 +189,11 @@ def test_empty_masks_are_refused(tmp_path, pixels):
 
 
 def test_void_alone_is_refused(tmp_path):
-    davis.write_labels(tmp_path / "mask.png", squares(255))
-    assert refused(tmp_path / "mask.png", "has no object", "void")
+    path = tmp_path / "mask.png"
+    davis.write_labels(path, squares(255))
+    assert refused(path, "px of 255", "--void none")
+    assert refused(path, "has no object", "void", void="255")
+    np.testing.assert_array_equal(ids_of(path, void="none"), squares(1))
 
 
 @pytest.mark.parametrize(("name", "word"), [
@@ -123,29 +215,122 @@ def test_corrupt_masks_are_refused(tmp_path):
     assert refused(saved(tmp_path, np.full(SIZE, 300, np.uint16)), "8-bit grey")
 
 
-def soft(size, channels):
-    """A disc with antialiased edges, on black or on nothing."""
-    alpha = np.zeros(size, np.uint8)
-    cv2.circle(alpha, (size[1] // 2, size[0] // 2), size[0] // 4, 255, -1, cv2.LINE_AA)
-    return {1: alpha, 3: alpha[..., None] // np.array((1, 2, 3), np.uint8),
-            4: np.dstack([np.full((*size, 3), RED, np.uint8), alpha])}[channels]
+# ------------------------------------------------------------------- soft edges
+
+def discs():
+    """Ids 1 to 3, 120 x 160: three discs, of which two touch, and a bar to the border."""
+    ids = np.zeros((120, 160), np.uint8)
+    for k, centre in enumerate(((50, 40), (93, 45), (60, 90)), 1):
+        cv2.circle(ids, centre, 22, k, -1)
+    ids[90:98, 60:] = 3
+    return ids
 
 
-@pytest.mark.parametrize("size, channels", [
-    (SIZE, 1), (SIZE, 3), (SIZE, 4), ((480, 854), 3), ((1080, 1920), 1)])
-def test_soft_edges_are_refused(tmp_path, size, channels):
-    pixels = soft(size, channels)
-    count = len(np.unique(pixels.reshape(-1, channels), axis=0))
-    assert count > 20
-    assert refused(saved(tmp_path, pixels), f"has {count} colours", "fewer than 16 px",
-                   "without antialiasing")
+def resized(factor, interpolation):
+    return lambda pixels: cv2.resize(pixels, None, fx=factor, fy=factor,
+                                     interpolation=interpolation)
 
 
-def test_soft_edges_of_four_by_four_samples_are_refused(tmp_path):
-    image = Image.new("L", (400, 400))
-    ImageDraw.Draw(image).ellipse((60, 60, 340, 340), fill=255)
-    image.resize((100, 100), Image.BOX).save(tmp_path / "mask.png")
-    assert refused(tmp_path / "mask.png", "soft edges")
+def through_jpeg(pixels):
+    data = io.BytesIO()
+    Image.fromarray(pixels).save(data, "JPEG", quality=90, subsampling=0)
+    return np.array(Image.open(data))
+
+
+SOFTENED = {
+    "bilinear": resized(2, cv2.INTER_LINEAR), "bicubic": resized(3, cv2.INTER_CUBIC),
+    "lanczos": resized(1.7, cv2.INTER_LANCZOS4), "area": resized(0.6, cv2.INTER_AREA),
+    "feather": lambda pixels: cv2.GaussianBlur(pixels, None, 2), "jpeg": through_jpeg}
+GROUNDS = {
+    "grey": [0, 38, 75, 113], "colours": [(0, 0, 0), RED, (0, 255, 0), (0, 0, 255)],
+    "clear": [(0, 0, 0, 0), (*RED, 255), (0, 255, 0, 255), (0, 0, 255, 255)],
+    "clear white": [(*WHITE, 0), (*RED, 255), (0, 255, 0, 255), (0, 0, 255, 255)]}
+
+
+@pytest.mark.parametrize("how", SOFTENED)
+@pytest.mark.parametrize("ground", GROUNDS)
+def test_soft_edges_are_read_as_hard_ones(tmp_path, how, ground):
+    if how == "jpeg" and "clear" in ground:
+        how = "bilinear"  # JPEG has no alpha
+    pixels = SOFTENED[how](np.array(GROUNDS[ground], np.uint8)[discs()])
+    truth = cv2.resize(discs(), pixels.shape[1::-1],
+                       interpolation=cv2.INTER_NEAREST_EXACT)
+    mask = first_mask.read_mask(saved(tmp_path, pixels))
+    assert len(np.unique(mask.ids)) == 4
+    for k in range(4):
+        found = mask.ids == mask.ids[np.unravel_index(
+            cv2.distanceTransform((truth == k).astype(np.uint8), cv2.DIST_L2, 3).argmax(),
+            truth.shape)]
+        assert metrics.jaccard(truth == k, found) > (0.9 if ground == "grey" else 0.97)
+    note, = mask.notes
+    assert re.match(r"soft edges: \d+ px of \d+ values between background, .* were given", note)
+
+
+def test_one_soft_object_is_one(tmp_path):
+    """As of a mask of 0 and 255 enlarged, antialiased, feathered, or once a JPEG."""
+    disc = np.zeros((60, 80), np.uint8)
+    cv2.circle(disc, (40, 30), 17, 255, -1)
+    noisy = disc.copy()
+    noisy[30:36:2, 38:42:2], noisy[3:9:3, 3:9:2] = 254, 1
+    for pixels in (resized(2, cv2.INTER_LINEAR)(disc), cv2.GaussianBlur(disc, None, 3), noisy,
+                   resized(0.5, cv2.INTER_AREA)(disc)):
+        mask = first_mask.read_mask(saved(tmp_path, pixels))
+        np.testing.assert_array_equal(mask.ids, pixels > 127)
+        assert "between background and 255" in mask.notes[0]
+
+
+def test_noise_around_one_value_is_told_so(tmp_path):
+    pixels = squares(255)
+    pixels[2:9:3, 60:90:4] = 1
+    mask = first_mask.read_mask(saved(tmp_path, pixels))
+    np.testing.assert_array_equal(mask.ids, squares(1))
+    assert mask.notes == ("soft edges: 24 px of 1 value around background were given to the "
+                          "nearest of these",)
+
+
+def test_an_antialiased_line_is_of_its_object(tmp_path):
+    pixels = np.zeros((100, 200), np.uint8)
+    cv2.circle(pixels, (50, 50), 20, 255, -1, cv2.LINE_AA)
+    cv2.line(pixels, (90, 20), (190, 60), 255, 2, cv2.LINE_AA)
+    mask = first_mask.read_mask(saved(tmp_path, pixels))
+    np.testing.assert_array_equal(mask.ids, pixels > 127)
+
+
+def test_soft_edges_of_palettes(tmp_path):
+    """Of indices, as programs make that know no palettes, and of the colours of one."""
+    indices = resized(2, cv2.INTER_LINEAR)(discs() * 20)
+    image = Image.fromarray(indices)
+    image.putpalette(davis.palette().tobytes())
+    image.save(tmp_path / "mask.png")
+    assert davis.objects_of(first_mask.read_mask(tmp_path / "mask.png").ids) == [20, 40, 60]
+    colours = np.array(GROUNDS["colours"], np.uint8)[discs()]
+    image = Image.fromarray(resized(2, cv2.INTER_LINEAR)(colours)).quantize(32)
+    image.save(tmp_path / "mask.png")
+    assert len(davis.objects_of(first_mask.read_mask(tmp_path / "mask.png").ids)) == 3
+
+
+def test_small_and_thin_objects_of_hard_masks_stay(tmp_path):
+    pixels = np.array([0, 38, 75, 113], np.uint8)[discs()]
+    pixels[10:12, 20:25] = 52  # beside nothing
+    pixels[60, 73:76] = pixels[64, 90:95] = 60  # between objects, and within one
+    for row in range(100, 118):
+        pixels[row, row - 90:row - 88] = 19  # a wire
+    pixels[96:98, 59:62] = 40  # between an object and the background
+    mask = first_mask.read_mask(saved(tmp_path, pixels))
+    np.testing.assert_array_equal(mask.ids, pixels)
+    assert mask.notes == ()
+
+
+def test_what_may_be_an_object_is_refused_in_a_soft_mask(tmp_path):
+    soft = resized(2, cv2.INTER_LINEAR)(discs() * 50)
+    soft[3:5, 3:9] = 233
+    assert refused(saved(tmp_path, soft), "colours", "soft edges", "without antialiasing")
+    lines = np.zeros((100, 100, 3), np.uint8)
+    cv2.circle(lines, (60, 60), 20, RED, -1, cv2.LINE_AA)
+    cv2.line(lines, (5, 5), (90, 30), CYAN, 1, cv2.LINE_AA)  # nowhere without a rim
+    assert refused(saved(tmp_path, lines), "soft edges")
+    photo = np.random.default_rng(0).integers(0, 256, (60, 60, 3), np.uint8)
+    assert refused(saved(tmp_path, photo), "fewer than 16 px")
 
 
 def test_more_colours_than_ids_are_refused(tmp_path):
@@ -198,7 +383,7 @@ def test_areas_and_notes():
     assert first_mask.areas(labels()) == {1: 24 * 32, 2: 24 * 32}
     assert first_mask.notes({1: 16, 2: 500}) == []
     gap, small = first_mask.notes({2: 15, 5: 16})
-    assert re.fullmatch(r"the ids have gaps: no object 1, 3, 4", gap)
+    assert re.fullmatch(r"the ids have gaps: no object 1, 3–4", gap)
     assert "object 2 has no more than 15 px" in small
     assert first_mask.notes(dict.fromkeys(range(1, 11), 99)) == []
     many, = first_mask.notes(dict.fromkeys(range(1, 12), 99))

@@ -90,7 +90,8 @@ def test_a_data_set_in_davis_layout(bring, data, tmp_path):
     with Image.open(data / "Annotations/480p/toy/00000.png") as image:
         assert image.mode == "P" and image.getpalette()[3:6] == [128, 0, 0]
     assert (made.numbers, made.source, made.size) == (list(range(30)), SIZE, SIZE)
-    assert made.fps == pytest.approx(25) and made.notes == []
+    assert made.fps == pytest.approx(25)
+    assert made.notes == ["void (255): 72 px are left out"]
     assert made.areas == {1: 24 * 32, 2: 24 * 32}
 
 
@@ -143,7 +144,8 @@ def test_what_was_done_to_a_video_is_said(script, data, tmp_path, drawn):
         f"made {data}/JPEGImages/480p/toy: 3 frames of 137x96 px, 25 a second, of the clip's "
         "frames 0 to 2, 137x96 px",
         "note: 3 of 3 frames are interlaced: they were deinterlaced",
-        "note: pixels were 16:15: 128x96 became 137x96"]
+        "note: pixels were 16:15: 128x96 became 137x96",
+        "note: void (255): 72 px are left out"]
     image, annotation = davis.Davis(data).first_frame("toy")
     assert image.shape[:2] == annotation.shape == seen and image.mean() > 200
     assert annotation[30, 50] == 1 and annotation[60, 85] == 2

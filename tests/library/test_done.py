@@ -135,6 +135,27 @@ def test_faults_say_what_is_wrong(made, frames, weights, tmp_path):
     assert record.fault(product, edited=True) == f"is made from {weights}, which has changed since"
 
 
+def test_a_record_of_the_project_may_be_moved_with_it(tmp_path, monkeypatch):
+    """What is noted of files elsewhere stays where it is."""
+    root, other, product = tmp_path / "project", tmp_path / "other", "results/made.png"
+    monkeypatch.setattr(files, "ROOT", root)
+    for path in (root / "models/weights", root / product, other):
+        files.write_text(path, path.name)
+    record = done.Record(root / "results/.record", {})
+    with record.making([root / product], [root / "models/weights", other]):
+        pass
+    assert str(root) not in record.path.read_text()
+    root.rename(tmp_path / "moved")
+    monkeypatch.setattr(files, "ROOT", tmp_path / "moved")
+    record = done.Record(tmp_path / "moved/results/.record")
+    assert record.fault(tmp_path / "moved" / product) is None
+    assert record.inputs(tmp_path / "moved" / product) == [
+        str(tmp_path / "moved/models/weights"), str(other)]
+    (tmp_path / "moved/models/weights").write_text("changed")
+    assert "moved/models/weights, which has changed since" in record.fault(
+        tmp_path / "moved" / product)
+
+
 def test_the_digest_is_that_of_the_products(made, frames, tmp_path):
     def digest():
         return done.Record(tmp_path / "made/.record").digest()

@@ -73,13 +73,17 @@ def test_score_maps_may_be_indexed_with_greys(video):
 
 @pytest.mark.parametrize("kind", ["score map", "foreground mask"])
 def test_going_on_gives_the_uninterrupted_labels(video, kind):
-    """A missing input is named, earlier frames stay, and the rest comes out the same."""
+    """A missing input is named before the first label; those before a damaged one stay."""
     whole = video.folder / "whole"
     replace(video.task, output=whole).run()
     missing = video.path("00002", 3) if kind == "score map" else video.mask("00002")
     content = missing.read_bytes()
     missing.unlink()
     with pytest.raises(UserError, match=f"{kind} {missing} is missing; make it with infer_test_"):
+        video.task.run()
+    assert not video.output.exists()
+    missing.write_bytes(content[:-30])
+    with pytest.raises(UserError, match=f"{kind} {missing} is corrupt"):
         video.task.run()
     first = video.times()
     assert sorted(first) == ["00000", "00001"]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from segspn import files
+from segspn.data import davis
 from segspn.errors import UserError
 from segspn.runs import plan, settings, steps
 from tests.support.workflows import Project
@@ -149,11 +150,16 @@ def test_a_timing_that_fails_is_told_in_one_line(run):
 
 def test_a_dry_run_times_and_tells_and_leaves_no_change(tmp_path):
     project = Project(tmp_path / "project")
+    path = project.data / "Annotations/480p/disk/00000.png"
+    labels = davis.read_annotation(path)
+    labels[:2, :3] = davis.VOID
+    davis.write_labels(path, labels)
 
     def there():
         return {path: path.read_bytes() for path in project.root.rglob("*") if path.is_file()
                 and "results/runs" not in str(path) and "__pycache__" not in path.parts}
     before, output = there(), project.succeed("--dry-run")
+    assert "note: first annotation of disk: void (255): 6 px are left out\n" in output
     rows = cells(output)
     assert rows["train object"][:2] == ["3", "3"] and rows["submission"][:2] == ["1", "1"]
     assert rows["all"][0] == rows["all"][1] == "23"

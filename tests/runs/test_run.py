@@ -17,6 +17,7 @@ from segspn.errors import UserError
 from segspn.evaluation import davis2017
 from segspn.runs import choices, plan, settings, steps, workflow
 from tests.support.command_lines import module_of
+from tests.support.frames import alter
 from tests.support.workflows import ITERATIONS, VIDEOS, Project, labels_of
 
 FRAME = "data/small/JPEGImages/480p/toy/00002.jpg"
@@ -95,35 +96,75 @@ def test_what_is_deleted_or_damaged_is_made_again(finished):
 
 
 def test_a_failing_job_names_its_log_and_stops_no_other(finished):
-    """A frame is replaced by garbage, and later comes back; meanwhile another video has work."""
-    frame, content = finished.root / FRAME, (finished.root / FRAME).read_bytes()
-    scores = times(finished, f"results/ResNetF_perobj_{ITERATIONS}/toy")
-    before = finished.states()
-    frame.write_bytes(b"garbage")
+    """A folder stands in the place of a mask; meanwhile another video has work."""
+    mask = finished.root / "results/ResNetF_fgbg/toy/00002.png"
+    masks, before = times(finished, "results/ResNetF_fgbg/toy"), finished.states()
+    mask.unlink()
+    mask.mkdir()
     (finished.folder / "labels/disk/00004.png").unlink()
     status, output, errors = finished.run()
     assert status == 1 and "Traceback" not in errors + output
-    failed = {"infer foreground toy", "infer object toy 1", "infer object toy 2"}
-    lines = errors.splitlines()
-    assert {line.partition(": failed: ")[0] for line in lines[:-1]} == failed
-    for line in lines[:-1]:
-        what = line.partition(":")[0].replace("infer ", "infer_").replace(" ", "/")
-        assert line.endswith(f"(log: {finished.folder / 'logs' / what}.log)")
-        assert f"{FRAME} is corrupt" in line
-    assert lines[-1].startswith("error: 3 jobs failed, ")
-    assert "the same command goes on" in lines[-1]
-    assert finished.begun_since(before) == {
-        "prototxts/toy", "infer_foreground/toy", *jobs_of("toy", "infer_object"),
-        "train_foreground/toy", *jobs_of("toy", "train_object"), "label/disk"}
+    failed, last = errors.splitlines()
+    assert failed.startswith("infer foreground toy: failed: ") and "Is a directory" in failed
+    assert failed.endswith(f"(log: {finished.folder / 'logs/infer_foreground/toy.log'})")
+    assert last.startswith("error: 1 jobs failed, ") and "the same command goes on" in last
+    assert finished.begun_since(before) == {"infer_foreground/toy", "label/disk"}
 
     before = finished.states()
-    frame.write_bytes(content)
+    mask.rmdir()
     finished.succeed()
-    assert finished.begun_since(before) == jobs_of(
-        "toy", "prototxts", "train_foreground", "train_object", "infer_foreground", "infer_object")
+    assert finished.begun_since(before) == {"infer_foreground/toy"}
     assert finished.products() == finished.reference
-    # The frame is what its maps were made from.
-    assert times(finished, f"results/ResNetF_perobj_{ITERATIONS}/toy") == scores
+    assert changed(masks, times(finished, "results/ResNetF_fgbg/toy")) == {"00002.png"}
+
+
+def test_what_cannot_be_read_is_found_before_the_first_job(finished):
+    """Also with DRY=1: a frame, and an annotation of a later frame."""
+    before = finished.states()
+    for path in (finished.root / FRAME, finished.data / "Annotations/480p/toy/00003.png"):
+        content = path.read_bytes()
+        for options in ((), ("--dry-run",)):
+            path.write_bytes(b"garbage")
+            status, output, errors = finished.run(*options)
+            assert (status, output, errors.count("\n")) == (1, "", 1)
+            assert str(path.relative_to(finished.data)) in errors and "is corrupt" in errors
+            path.write_bytes(content)
+    assert finished.states() == before
+
+
+def test_the_same_data_set_at_another_place_and_another_one(finished, tmp_path):
+    """The paths in the prototxts are written anew, and nothing is made again but them."""
+    before, own = finished.states(), finished.data
+    finished.data = shutil.copytree(own, tmp_path / "moved")
+    for path in finished.data.rglob("*.*"):
+        os.utime(path, (1, 1))
+    finished.succeed()
+    assert finished.begun_since(before) == {
+        *jobs_of("toy", "prototxts", "train_foreground", "train_object"),
+        *jobs_of("disk", "prototxts", "train_foreground", "train_object")}
+    before = finished.states()
+    label = finished.folder / "labels/toy/00004.png"
+    label.unlink()
+    finished.data = tmp_path / "by link"
+    finished.data.symlink_to(tmp_path / "moved")
+    shutil.rmtree(own / "JPEGImages/480p/toy")  # where the record of the refined maps has it
+    finished.succeed("--videos", "toy", "--name", "val")
+    shutil.copytree(tmp_path / "moved/JPEGImages/480p/toy", own / "JPEGImages/480p/toy")
+    assert "label/toy" in finished.begun_since(before)
+
+    finished.data = shutil.copytree(own, tmp_path / "other")
+    alter(finished.data / "JPEGImages/480p/toy/00002.jpg")
+    before = finished.states()
+    for options in ((), ("--dry-run",)):
+        status, output, errors = finished.run(*options)
+        assert (status, output, errors.count("\n")) == (1, "", 1)
+        for word in (finished.root / "models/toy", f"in {tmp_path / 'by link'}", finished.data,
+                     "rename the video"):
+            assert str(word) in errors
+    assert finished.states() == before
+    finished.data = own
+    finished.succeed()
+    assert finished.products() == finished.reference
 
 
 def test_another_annotation_of_a_later_frame_is_evaluated(finished):
@@ -142,8 +183,14 @@ def test_another_annotation_of_a_later_frame_is_evaluated(finished):
 
 @pytest.fixture(scope="module")
 def short(tmp_path_factory):
-    """A project for runs of few iterations, with the data set's ends of the sequences."""
-    return Project(tmp_path_factory.mktemp("short") / "project")
+    """A project for runs of few iterations, in which all that is large is a link elsewhere."""
+    project = Project(tmp_path_factory.mktemp("short") / "project")
+    for name in ("data/small", "data", "models/disk", "models", "results/runs", "results"):
+        folder, elsewhere = project.root / name, project.root.with_name(name.replace("/", "-"))
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.rename(elsewhere)
+        folder.symlink_to(elsewhere)
+    return project
 
 
 def test_generic_weights_and_then_more_iterations(short):
@@ -258,6 +305,59 @@ def test_weights_of_no_known_net_are_refused_in_one_line(tool, tmp_path):
         *TOY, "--weights", path)
     assert f"weights {path} are of no refinement net" in tool(*TOY, "--refinement", path)
     assert not tool.runs.exists()
+
+
+def test_weights_of_other_shapes_are_refused_in_one_line(tool, tmp_path):
+    for option, path, layer in (
+            ("--weights", files.MODELS / "resnet50_thin.caffemodel", "conv_stage0_block0_branch2a"),
+            ("--refinement", files.ROOT / "spn/refine_small.caffemodel", "guide8")):
+        blobs = weights.read_caffemodel(path)
+        blobs[layer] = [array[:1] for array in blobs[layer]]
+        weights.write_caffemodel(tmp_path / path.name, blobs)
+        line = tool(*TOY, option, tmp_path / path.name)
+        assert str(tmp_path / path.name) in line and layer in line and "in the net" in line
+
+
+def test_all_annotations_and_frames_are_looked_at(tool, data_set):
+    images, annotations = data_set / "JPEGImages/480p/toy", data_set / "Annotations/480p/toy"
+    for path, name, fault in (
+            (annotations / "00002.png", "00002.png", "(127x96)"),
+            (images / "00003.jpg", "00003.jpg", "(127x96)"),
+            (annotations / "00003.png", "00008.png", "of no frame: 00008.png")):
+        content = path.read_bytes()
+        plane = np.ones((96, 127), np.uint8)
+        (davis.write_labels if path.suffix == ".png" else files.write_image)(
+            path.with_name(name), plane)
+        assert f"{data_set}: " in (line := tool(*TOY)) and fault in line
+        assert fault in tool(*TOY, "--dry-run")
+        path.with_name(name).unlink()
+        path.write_bytes(content)
+    davis.write_labels(annotations / "00001.png", np.ones((96, 127), np.uint8))
+    line = tool("--generic-only", "--lists", "ImageSets/2017/train.txt")
+    assert f"annotation {annotations / '00001.png'} is not of the size of its frame" in line
+
+
+def test_the_folder_of_a_run_of_another_data_set_is_kept(tool, data_set, tmp_path):
+    other = settings.Run(
+        name="toy", data=str(tmp_path / "other"), split=None, videos={"cat": [1]}, whole=False,
+        evaluated=(), backbone="resnet50_thin", weights="w", refinement="r", iterations=4,
+        snapshot=2, size="64x96")
+    other.write()
+    line = tool(*TOY)
+    assert f"{other.folder} is of a run of {other.data}" in line and "another --name" in line
+    assert settings.Run.read(other.folder) == other
+
+
+@pytest.mark.parametrize("place", ["runs", "runs/toy", "runs/toy/labels", "data", "frames"])
+def test_a_link_to_nothing_is_named(tool, data_set, tmp_path, place):
+    link = {"data": tmp_path / "gone data", "frames": data_set / "JPEGImages"}.get(
+        place, tmp_path / place)
+    if place == "frames":
+        shutil.rmtree(link)
+    link.parent.mkdir(exist_ok=True, parents=True)
+    link.symlink_to("/gone")
+    line = tool(*TOY, data=link if place == "data" else data_set)
+    assert f"{link} is a link to /gone, which is not there; make that, mount its disk" in line
 
 
 def test_bad_data_is_refused_in_one_line(tool, data_set, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from segspn import files
 from segspn.caffenet import prototxt, weights
 from segspn.errors import UserError
-from segspn.training import snapshots
+from segspn.training import snapshots, solving
 from segspn.training.log import TrainingLog
 from tests.support.frames import fails_in_one_line
 from tests.support.trainings import (
@@ -115,6 +116,26 @@ def test_fewer_iterations_than_there_are(trainings):
     change_record(training, finished=None, keep_snapshots=False)
     assert finds_it_done(trainings, training, 20, resume=True)
     assert is_refused(trainings, training, *words, resume=True, iterations=30)
+
+
+def test_the_same_data_set_at_another_place_is_the_same(trainings, data_set, tmp_path):
+    """By a link, relative, copied to another disk; also what is of before paths did not count."""
+    training = trainings.solver("models", max_iter=2)
+    trainings.solve_here(training)
+    text = trainings.net.read_text()
+    (tmp_path / "link").symlink_to(data_set)
+    shutil.copytree(data_set, tmp_path / "disk/copied")
+    for place in ("link", "disk/../disk/copied", os.path.relpath(data_set, files.PYTHON_SCRIPTS)):
+        place = place if place.startswith("..") else tmp_path / place
+        trainings.net.write_text(text.replace(str(data_set), str(place)))
+        assert trainings.net.read_text() != text
+        assert finds_it_done(trainings, training, 2, resume=True)
+    shutil.rmtree(data_set)
+    shutil.move(tmp_path / "disk/copied", data_set)
+    trainings.net.write_text(text)
+    task = solving.Training(trainings.weights, training.solver, resume=True)
+    change_record(training, fingerprint=task._fingerprint(with_places=True))
+    assert finds_it_done(trainings, training, 2, resume=True)
 
 
 def test_files_of_older_versions(trainings):

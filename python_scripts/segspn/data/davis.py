@@ -113,6 +113,12 @@ def objects_of(annotation):
     return [int(k) for k in np.unique(annotation) if k not in (0, VOID)]
 
 
+def void_notes(annotation):
+    """[how many pixels of an annotation are void], a line for the user; [] for none."""
+    void = np.count_nonzero(annotation == VOID)
+    return [f"void ({VOID}): {void} px are left out"] if void else []
+
+
 def number_of_objects(first):
     """How many objects a sequence has, by its first annotation: the greatest id but 255."""
     return max(objects_of(first), default=0)
@@ -126,6 +132,7 @@ class Davis:
 
     def __post_init__(self):
         object.__setattr__(self, "root", Path(self.root))
+        files.check_link(self.images)
         if not self.images.is_dir():
             raise UserError(f"{self.root} is not a data set in DAVIS layout: "
                             f"{self.images} is missing; give the folder with --data")

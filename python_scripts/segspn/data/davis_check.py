@@ -17,7 +17,7 @@ from tqdm import tqdm
 from segspn import files
 from segspn.data import davis
 from segspn.data.sequences import HEADER, Sequence, judged, look_at, some
-from segspn.errors import UserError, count
+from segspn.errors import UserError, count, refuse
 
 SEQUENCES = {"train": 60, "val": 30, "test-dev": 30, "test-challenge": 30}  # of DAVIS 2017
 FOLDERS = (davis.IMAGES, davis.ANNOTATIONS, davis.LISTS)
@@ -67,22 +67,44 @@ def check(root, lists=None, full=False):
         notes += _length_notes(name, names)
         for sequence in names:
             owners.setdefault(sequence, []).append(name)
-    sequences = _sequences(root, owners, full)
+    sequences = found(root, owners, full)
     faults += [fault for one in sequences for fault in one.faults]
     notes += [note for one in sequences for note in one.notes()]
     notes += _notes_on_all(root, sequences, present, lists is None)
     return Report(sequences, tuple(faults), tuple(notes))
 
 
-def _sequences(root, owners, full):
-    """The Sequences of {name: [lists]}, by name."""
+def check_sequences(data, names):
+    """Raises UserError for what a step would fail on in the files of these sequences.
+
+    data: a davis.Davis.  Of a frame only its header and its end are looked at; ids and frames
+    may have gaps.
+    """
+    looked = found(data.root, dict.fromkeys(names, ()), strict=False)
+    refuse([f"{data.root}: {fault}" for one in looked for fault in one.faults])
+
+
+def check_pairs(data, pairs):
+    """The same of (frame, annotation) paths, each pair for itself: those of an image list."""
+    paths = list(dict.fromkeys(path for pair in pairs for path in pair))
+    looks = dict(zip(paths, _looks(data.root, paths, full=False)))
+    faults = [f"{data.root}: {look.fault}" for look in looks.values() if look.fault]
+    refuse(faults + [
+        f"annotation {annotation} is not of the size of its frame"
+        for frame, annotation in dict.fromkeys(pairs)
+        if None not in (looks[frame].size, looks[annotation].size)
+        and looks[frame].size != looks[annotation].size])
+
+
+def found(root, owners, full=False, strict=True):
+    """The Sequences of {name: [lists]}, by name.  full: of check(); strict: of judged()."""
     found = {name: (files.images_in(root / davis.IMAGES / name),
                     files.images_in(root / davis.ANNOTATIONS / name, ".png"))
              for name in sorted(owners)}
     paths = [path for frames, annotations in found.values() for path in [*frames, *annotations]]
     looks = iter(_looks(root, paths, full))
     return tuple(judged(name, tuple(owners[name]), frames, annotations,
-                        {path: next(looks) for path in [*frames, *annotations]})
+                        {path: next(looks) for path in [*frames, *annotations]}, strict)
                  for name, (frames, annotations) in found.items())
 
 
@@ -91,7 +113,8 @@ def _looks(root, paths, full):
     pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
     try:
         return list(tqdm(pool.map(partial(look_at, root, full=full), paths), total=len(paths),
-                         desc="check", unit="file", dynamic_ncols=True, leave=False))
+                         desc="check", unit="file", dynamic_ncols=True, leave=False,
+                         disable=None))
     finally:
         pool.shutdown(cancel_futures=True)
 

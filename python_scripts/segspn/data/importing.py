@@ -27,7 +27,7 @@ class Order:
     of the sequence in the data set at `data`; fps: frames a second to keep, None for
     all; size: (height, width), None for HEIGHT at most; first, last: frame numbers of
     the clip, from 0, both included, last None for its end; force: whether a sequence
-    of this name is replaced.
+    of this name is replaced; background, void: as of first_mask.read_mask().
     """
 
     clip: Path
@@ -39,6 +39,8 @@ class Order:
     first: int = 0
     last: int | None = None
     force: bool = False
+    background: str | None = None
+    void: str | None = None
 
     def __post_init__(self):
         davis.checked_sequence(self.name)
@@ -83,7 +85,7 @@ def import_clip(order):
     """
     check_place(order)
     clip = clips.open_clip(order.clip, leave_out=order.mask)
-    mask = first_mask.read_mask(order.mask)
+    mask = first_mask.read_mask(order.mask, order.background, order.void)
     times = clip.times(order.last)
     numbers = chosen(order, times)
     first = next(clip.read(numbers[:1]))
@@ -97,7 +99,7 @@ def import_clip(order):
         write_frames(staged[2], clip, numbers, size, order.name)
     areas = first_mask.areas(ids)
     return Imported(numbers, rate(times, numbers), first.shape[:2], size, areas, mask.colours,
-                    [*clip.notes, *mask.notes, *first_mask.notes(areas)])
+                    [*clip.notes, *mask.notes, *davis.void_notes(ids), *first_mask.notes(areas)])
 
 
 def check_place(order):

@@ -1,5 +1,7 @@
 """Score maps and foreground masks on disk, checked against the size of their frame."""
 
+from PIL import Image
+
 from segspn import files
 from segspn.errors import UserError
 
@@ -12,23 +14,56 @@ def read_score_map(folder, frame, k, shape, maker=SCORE_MAKER):
     maker: the script that makes it, for the error message.  Raises UserError
     where it is missing, not 8-bit grey, or not of `shape`.
     """
-    path = folder / f"{frame}_{k}.png"
-    if not path.is_file():
-        raise UserError(f"score map {path} is missing; make it with {maker}")
+    path = _existing(folder / f"{frame}_{k}.png", "score map", maker)
     return of_shape(files.read_plane(path, "score map", grey=True), shape, path)
 
 
 def read_foreground(folder, frame, shape, maker=FOREGROUND_MAKER):
     """bool, H x W: <frame>.png, not 0 in the foreground.  Raises UserError as read_score_map."""
-    path = folder / f"{frame}.png"
-    if not path.is_file():
-        raise UserError(f"foreground mask {path} is missing; make it with {maker}")
+    path = _existing(folder / f"{frame}.png", "foreground mask", maker)
     return of_shape(files.read_plane(path, "foreground mask"), shape, path) > 0
+
+
+def check_maps(scores, foreground, frame, objects, shape, makers=(SCORE_MAKER, FOREGROUND_MAKER)):
+    """Raises UserError where a map of a frame is missing, or not of `shape` by its header.
+
+    scores, foreground: folders, the second may be None; makers: of what is in them.
+    """
+    paths = [_existing(scores / f"{frame}_{k}.png", "score map", makers[0]) for k in objects]
+    if foreground:
+        paths.append(_existing(foreground / f"{frame}.png", "foreground mask", makers[1]))
+    for path in paths:
+        check_size(path, shape)
+
+
+def _existing(path, what, maker):
+    files.check_link(path)
+    if not path.is_file():
+        raise UserError(f"{what} {path} is missing; make it with {maker}")
+    return path
 
 
 def of_shape(plane, shape, path):
     """`plane`, if it is of this (height, width).  Raises UserError, which names `path`."""
-    if plane.shape != tuple(shape):
-        raise UserError(f"{path} is {plane.shape[1]}x{plane.shape[0]}, "
-                        f"its video {shape[1]}x{shape[0]}; they must be of one size")
+    _compare(plane.shape, shape, path)
     return plane
+
+
+def size_of(path):
+    """(height, width) of an image, by its header alone.  Raises UserError where it has none."""
+    try:
+        with Image.open(path) as image:
+            return image.size[::-1]
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(f"image {path} is corrupt or not an image; replace the file") from error
+
+
+def check_size(path, shape):
+    """Raises UserError where an image is not of this (height, width), by its header."""
+    _compare(size_of(path), shape, path)
+
+
+def _compare(found, shape, path):
+    if found != tuple(shape):
+        raise UserError(f"{path} is {found[1]}x{found[0]}, "
+                        f"its video {shape[1]}x{shape[0]}; they must be of one size")

@@ -106,10 +106,11 @@ def _look_at_annotation(path):
 
 # ----------------------------------------------------------- what is wrong with them
 
-def judged(name, lists, frames, annotations, looks):
+def judged(name, lists, frames, annotations, looks, strict=True):
     """The Sequence of what was seen.
 
-    frames, annotations: paths, in order; looks: {path: Look} of all of them.
+    frames, annotations: paths, in order; looks: {path: Look} of all of them; strict: whether
+    names of frames and ids of objects must be without gaps, as those of DAVIS are.
     """
     good = {path: look for path, look in looks.items() if not look.fault}
     sizes = {path: good[path].size for path in frames if path in good}
@@ -120,20 +121,20 @@ def judged(name, lists, frames, annotations, looks):
     is_mask = bool(seen) and davis.are_masks(seen, values)
     objects = tuple(sorted({1 if is_mask else k for k in first or ()
                             if k and (is_mask or k != davis.VOID)}))
-    faults = [*_frame_faults(name, lists, frames),
+    faults = [*_frame_faults(name, lists, frames, strict),
               *(look.fault for look in looks.values() if look.fault),
               *_size_faults(f"{davis.IMAGES}/{name}", sizes, size),
               *_annotation_faults(name, lists, frames, annotations),
               *_size_faults(f"{davis.ANNOTATIONS}/{name}",
                             {path: look.size for path, look in seen.items()}, size),
-              *([] if first is None else _object_faults(name, lists, objects))]
+              *([] if first is None else _object_faults(name, lists, objects, strict))]
     return Sequence(name, lists, len(frames), len(annotations), size,
                     tuple(sorted({look.mode for look in seen.values()})), objects,
                     davis.VOID in values and not is_mask,
                     tuple(sorted(values - {0, davis.VOID, *objects})), tuple(faults))
 
 
-def _frame_faults(name, lists, frames):
+def _frame_faults(name, lists, frames, strict):
     """What is wrong with the names of the frames."""
     where, faults = f"{davis.IMAGES}/{name}", []
     if not frames:
@@ -141,6 +142,8 @@ def _frame_faults(name, lists, frames):
     twins, ending = files.twins(frames), frames[0].suffix
     if twins:
         faults.append(f"{where}: of one frame: {some(twins)}")
+    if not strict:
+        return faults
     odd = [path.name for path in frames if not davis.NUMBER.fullmatch(path.stem)]
     gaps = [f"{stem}{ending}" for stem in _gaps(frames)]
     if odd:
@@ -180,12 +183,12 @@ def _size_faults(where, sizes, expected):
             f"{some(other)}"] if other else []
 
 
-def _object_faults(name, lists, objects):
+def _object_faults(name, lists, objects, strict):
     """What is wrong with the ids of a first annotation."""
     where = f"{davis.ANNOTATIONS}/{name}/00000.png"
     if not objects:
         return [f"{where} has no object (no id above 0)"]
-    if objects != tuple(range(1, len(objects) + 1)):
+    if strict and objects != tuple(range(1, len(objects) + 1)):
         return [f"{where}: ids must be 1, 2, …, not {some(objects)}"]
     due = davis.TEST_CHALLENGE.get(name) if "test-challenge" in lists else None
     return [] if due in (None, len(objects)) else [

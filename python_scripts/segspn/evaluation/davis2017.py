@@ -31,7 +31,7 @@ from tqdm import tqdm
 
 from segspn import files
 from segspn.data import davis
-from segspn.errors import UserError
+from segspn.errors import UserError, refuse
 from segspn.evaluation import metrics
 from segspn.evaluation import result_files as checks
 
@@ -85,7 +85,7 @@ def evaluate_arrays(sequence, annotations, results, frames=None, void=False):
                 checks.without_objects(sequence, objects)]
     problems += [checks.misfit(f"{sequence} {name}", found.shape, int(found.max(initial=0)),
                                truth.shape, objects) for name, truth, found in inner]
-    checks.refuse(problems)
+    refuse(problems)
     values = np.stack([measure(truth, found, objects, void) for _, truth, found in inner], 2)
     return Evaluation(sequence, tuple(frames[1:-1]), *values)
 

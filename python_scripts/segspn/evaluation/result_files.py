@@ -8,10 +8,9 @@ from tqdm import tqdm
 
 from segspn import files
 from segspn.data import davis
-from segspn.errors import UserError, count
+from segspn.errors import UserError, count, refuse
 
 CHUNK = 8  # frames or files a task
-SHOWN = 5  # problems that an error names; it counts the others
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,7 @@ def found_files(results, root, sequences):
     """[SequenceFiles], objects not counted yet.  Raises UserError for what is missing."""
     annotations = root / davis.ANNOTATIONS
     for folder, what in (results, "results"), (annotations, "annotations"):
+        files.check_link(folder)
         if not folder.is_dir():
             raise UserError(f"folder of {what} {folder} does not exist")
     names = [davis.checked_sequence(name, "sequence") for name in sequences]
@@ -121,18 +121,6 @@ def misfit(name, shape, highest, expected, objects):
                 f"{expected[1]}x{expected[0]}; they must be of one size")
     return (f"result {name} has id {highest}, but the first annotation of its sequence "
             f"{count(objects, 'object')}") if highest > objects > 0 else None
-
-
-def refuse(problems):
-    """Raises UserError, one line, if any problem is not None."""
-    problems = [problem for problem in problems if problem]
-    if len(problems) == 1:
-        raise UserError(problems[0])
-    if problems:
-        more = len(problems) - SHOWN
-        shown = [f"({n}) {problem}" for n, problem in enumerate(problems[:SHOWN], 1)]
-        raise UserError(f"{len(problems)} problems: " + ", ".join(shown)
-                        + (f", and {more} more" if more > 0 else ""))
 
 
 def chunks(items):

@@ -62,6 +62,9 @@ class Segmentation:
             files.read_plane(self._path(start - 1), "labels"), annotation.shape,
             self._path(start - 1))
         todo = range(start, len(self.frames))
+        for index in todo[start == 0:]:  # all of them before the first label
+            planes.check_maps(self.scores, self.foreground, self.frames[index], objects,
+                              annotation.shape, (self.maker, self.foreground_maker))
         for index in tqdm(todo, unit="frame", dynamic_ncols=True, desc=self.output.name):
             with record.making(*self._making(index, objects)):
                 labels = (self._labels(self.frames[index], objects, labels) if index else
@@ -151,7 +154,8 @@ def check_refined(refined, frames, objects, masks=True):
         for name in [*(f"{image.stem}_{k}.png" for k in objects),
                      *([f"{image.stem}.png"] if masks else [])]:
             path = refined / name
-            fault = (record.fault(path) if record.path.exists()
+            made_from = [image, *record.inputs(path)[1:]]  # the data set may lie elsewhere now
+            fault = (record.fault(path, made_from) if record.path.exists()
                      else None if path.is_file() else "is missing")
             if fault:
                 raise UserError(f"refined {path} {fault}; {REFINE_AGAIN}")

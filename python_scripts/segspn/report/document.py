@@ -63,6 +63,7 @@ class Sequence:
         self._foreground = self._planes("foreground")
         self._score_ids = {kind: self._objects_with(kind) for kind in SCORES}
         self._shape = files.read_image(self._frames[0]).shape[:2]
+        self._check_sizes()
         self._are_masks = davis.are_masks(self._truth.values())
         self._measured = self._objects_to_measure()
         self._values = {k: {"J": [], "F": []} for k in range(1, self._measured + 1)}
@@ -73,6 +74,14 @@ class Sequence:
         folder = self._folders[what]
         found = {path.stem: path for path in files.images_in(folder, ".png")} if folder else {}
         return {stem: found[stem] for stem in self._stems if stem in found}
+
+    def _check_sizes(self):
+        """Raises UserError where a picture is of another size than the first frame."""
+        maps = [self._folders[kind] / f"{stem}_{k}.png" for kind, ids in self._score_ids.items()
+                for k in ids for stem in self._stems]
+        for path in [*self._frames, *self._truth.values(), *self._labels.values(),
+                     *self._foreground.values(), *filter(Path.is_file, maps)]:
+            planes.check_size(path, self._shape)
 
     def _objects_with(self, kind):
         """Objects that have a score map of at least one frame."""

@@ -172,6 +172,8 @@ def paired(frames, labels):
 
     Raises UserError where there is no frame, or a frame has no label.
     """
+    for folder in (frames, labels):
+        files.check_link(folder)
     found = {path.stem: path for path in files.one_a_stem(files.images_in(Path(frames)))}
     if not found:
         raise UserError(f"there are no frames ({', '.join(files.IMAGES)}) in {frames}")

@@ -3,17 +3,20 @@
 import os
 from pathlib import Path
 
+import caffe
 import psutil
 
 from ResNetF import nets
 from segspn import cli, files
-from segspn.caffenet import deploy, weights
+from segspn.caffenet import deploy, prototxt, weights
 from segspn.data import davis
 from segspn.errors import UserError, count
-from segspn.runs import plan, settings, workflow
+from segspn.method import refine
+from segspn.runs import checks, plan, settings, workflow
 from spn import nets as refinement
 
 DAVIS_ITERATIONS = 3000  # of ResNet-101, a video or object, as in the release
+SMALL = (64, 96)  # px, of a net that is made to look at its weights
 CLUSTER_JOBS, CLUSTER_THREADS = 100, 4
 
 
@@ -25,7 +28,7 @@ def run_of(args):
     names, whole = ([], False) if args.generic_only else settings.chosen_videos(
         data, args.split, args.videos)
     generic = generic_training(args, data, backbone)
-    return settings.Run(
+    run = settings.Run(
         name=run_name(args, names, whole), data=files.from_scripts(data.root), split=args.split,
         videos=settings.objects_of(data, names), whole=whole,
         evaluated=settings.evaluated(data, names), backbone=backbone.name,
@@ -35,6 +38,8 @@ def run_of(args):
         size=cli.size_text(working_size(args, backbone, data, names)), base_lr=args.base_lr,
         seed=args.seed, craf=args.craf, generic=generic, gpus=tuple(args.gpus),
         cluster=args.cluster, restart=args.restart, keep=args.keep_snapshots)
+    checks.check(run)
+    return run
 
 
 def check_together(args):
@@ -53,7 +58,7 @@ def default_iterations(backbone):
 
 def working_size(args, backbone, data, names):
     """(height, width) that the nets work at.  Raises UserError."""
-    is_davis = files.from_scripts(data.root) == files.from_scripts(cli.DEFAULT_DATA)
+    is_davis = data.root.resolve() == cli.DEFAULT_DATA.resolve()
     return deploy.checked_size(
         args.size or settings.default_size(backbone, data, names, is_davis), backbone)
 
@@ -73,15 +78,19 @@ def generic_training(args, data, backbone):
 
 
 def weights_file(path, backbone):
-    """Weights as seen from python_scripts/, checked to be there.  Raises UserError."""
+    """Weights as seen from python_scripts/, checked to be those of a net.  Raises UserError."""
     path = Path(path) if path else files.PYTHON_SCRIPTS / backbone.weights
+    files.check_link(path)
     if not path.is_file():
         raise UserError(f"weights {path} do not exist; make weights fetches those of the thin net "
                         "(BACKBONE=resnet50_thin) and says where the others come from")
-    found = nets.backbone_of(weights.read_caffemodel(path))
+    blobs = weights.read_caffemodel(path)
+    found = nets.backbone_of(blobs)
     if found is not backbone:
         raise UserError(f"weights {path} are those of {found.name if found else 'another net'}, "
                         f"not of {backbone.name}; give the --backbone that they are of")
+    net = nets.deploy(backbone, True, size=SMALL)
+    weights.load(prototxt.build(caffe.Net, net, caffe.TEST), path, blobs)  # compares shapes
     return files.from_scripts(path)
 
 
@@ -90,6 +99,7 @@ def refinement_file(path):
     if refinement.net_of(weights.read_caffemodel(path)) is None:
         raise UserError(f"weights {path} are of no refinement net; train one with "
                         "make train-refine, or leave --refinement out")
+    refine.Refiner(path, SMALL, objects=1)  # compares shapes
     return files.from_scripts(path)
 
 
@@ -133,6 +143,9 @@ def notes(run, jobs):
     if run.evaluated and partly:
         lines.append(f"note: without an annotation of every frame, not evaluated: "
                      f"{', '.join(partly)}")
+    for name in run.videos:
+        lines += [f"note: first annotation of {name}: {note}"
+                  for note in davis.void_notes(run.data_set.first_frame(name)[1])]
     if run.generic:
         seen = {frame.parent.name for name in run.generic["lists"]
                 for frame, _ in run.data_set.listed(name)}

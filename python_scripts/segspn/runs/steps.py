@@ -316,9 +316,14 @@ def describe(step, whose):
 def record(run, step, whose):
     """The done.Record of a job: what it is to be made from now, and what it has left.
 
-    Its recipe are the command lines, and what the jobs before it have left.
+    Its recipe are the command lines, and what the jobs before it have left.  What lies at a
+    path counts, which is in `reads`, and not the path; but prototxts have it in them.
     """
     kind, plain = STEPS[step], dataclasses.replace(run, restart=False, keep=False, threads=1)
+    if kind.commands not in (prototxts, generic_prototxts):
+        generic = run.generic and {**run.generic, "weights": "weights"}
+        plain = dataclasses.replace(plain, data="data", weights="weights", generic=generic,
+                                    refinement="refinement")
     needs = [done.Record(record_path(run, *job)).digest() for job in kind.needs(run, *whose)]
     return done.Record(record_path(run, step, whose),
                        {"commands": kind.commands(plain, *whose), "needs": needs},

@@ -49,16 +49,16 @@ class EarlierRun:
             raise UserError(f"{self.last_model} has no {self.path.name} beside it, which would "
                             "say what it is of; move it away, or delete it with --restart")
 
-    def obstacle(self, fingerprint, seed, iterations):
-        """Why a run of this fingerprint, seed and length cannot go on from it; None where it can.
+    def obstacle(self, fingerprints, seed, iterations):
+        """Why a run of this seed and length cannot go on from it; None where it can.
 
-        seed: None for that of the earlier run.
+        fingerprints: the record's must be one of them.  seed: None for that of the earlier run.
         """
         if self._is_damaged:
             return f"{self.path}, which says what the run to go on with is of, is damaged"
         if self.record and seed not in (None, self.record["seed"]):
             return f"--seed {seed}: the run to go on with has the seed {self.record['seed']}"
-        if self.record and self.record["fingerprint"] != fingerprint:
+        if self.record and self.record["fingerprint"] not in fingerprints:
             return (f"the run to go on with, {self._snapshots.prefix}, began with other weights, "
                     "or has another net, solver or first frame")
         if self._is_replaced(iterations):

@@ -12,7 +12,7 @@ import caffe
 from ResNetF import nets
 from segspn import files
 from segspn.caffenet import prototxt
-from segspn.data import davis
+from segspn.data import davis, owner
 from segspn.errors import UserError
 from segspn.files import from_scripts
 from segspn.training import refinement_crops
@@ -81,6 +81,7 @@ def write_sequences(backbone, data, size, sequences, changes):
     solvers = []
     for sequence in sequences:
         data.frames(sequence)
+        owner.check(data, sequence)
         solvers.append(write_sequence(backbone, from_scripts(data.root), size, sequence,
                                       data.first_objects(sequence), changes))
     return solvers[0]

@@ -21,7 +21,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from segspn import files
+from segspn import done, files
 from segspn.caffenet.net_input import net_input
 from segspn.data import davis, morphology, planes
 from segspn.errors import UserError
@@ -83,6 +83,7 @@ class RefinementCrops:
 
     expected = {"sources": tuple, "exclude": (tuple, ()), "coarse": (tuple, ()), "video": (str, ""),
                 "size": (tuple, (128, 128)), "batch": (int, 8), "seed": (int, 0)}
+    places = ("sources", "coarse")
 
     def __init__(self, text):
         self.parameters = parse_parameters(text, self.expected)
@@ -188,12 +189,15 @@ class RefinementCrops:
         return read_score_map(path.parent, frame.stem, k, read_pair(*paths)[1].shape)
 
     def fingerprint(self):
-        """Bytes that differ where the samples of two runs would: files count by size and time."""
-        paths = [path for pairs in self.sources for pair in pairs for path in pair]
-        for folder in self.parameters["coarse"]:
-            paths += sorted((files.PYTHON_SCRIPTS / folder).glob("*/*_*.png"))
-        found = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
-        return hashlib.sha256(repr((self.parameters, found)).encode()).digest()
+        """Bytes that differ where the samples of two runs would."""
+        paths = [[path for pair in pairs for path in pair] for pairs in self.sources]
+        paths += [sorted((files.PYTHON_SCRIPTS / folder).glob("*/*_*.png"))
+                  for folder in self.parameters["coarse"]]
+        # A coarse map is found by the names of video and frame.
+        names = [[f"{path.parent.name}/{path.name}" for path in group] for group in paths]
+        given = {name: value for name, value in self.parameters.items() if name not in self.places}
+        return hashlib.sha256(repr((given, names)).encode()).digest() + b"".join(
+            map(done.digest_of, paths))
 
 
 read_score_map = lru_cache(FRAMES_IN_MEMORY)(planes.read_score_map)

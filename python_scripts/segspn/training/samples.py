@@ -12,12 +12,11 @@ in the process that prepares samples, too.
 """
 
 import ast
-import hashlib
 
 import numpy as np
 
 from ResNetF import LONGEST_SIDE
-from segspn import files
+from segspn import done, files
 from segspn.caffenet.net_input import net_input
 from segspn.data import davis
 from segspn.errors import UserError
@@ -75,6 +74,7 @@ class Samples:
     """
 
     expected = {}
+    places = ("data", "lists")
 
     def __init__(self, text):
         common = {"data": str, "size": tuple, "augmentation": tuple, "seed": (int, 0)}
@@ -176,8 +176,4 @@ class GenericForeground(Samples):
         return self.at_size(frame, foreground, annotation == davis.VOID)
 
     def fingerprint(self):
-        digest = hashlib.sha256(repr([list(map(str, pair)) for pair in self.pairs]).encode())
-        for path in (path for pair in self.pairs for path in pair):
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-        return digest.digest()
+        return done.digest_of(path for pair in self.pairs for path in pair)

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from segspn import done, files
 from segspn.caffenet import device, prototxt, published_head, weights
+from segspn.data import owner
 from segspn.errors import UserError
 from segspn.signals import EndSignals
 from segspn.training import sources
@@ -54,13 +55,13 @@ class Training:
         if self.iterations < 1:
             raise UserError(f"solver {solver}: no iterations to do; give max_iter or --iterations")
         prefix = files.PYTHON_SCRIPTS / self.parameters.snapshot_prefix
+        files.check_link(prefix)
         self.snapshots = Snapshots(prefix.resolve())
         self.sources = [sources.KINDS[layer.python_param.layer](layer.python_param.param_str)
-                        for layer in self.parameters.train_net_param.layer
-                        if layer.python_param.module == "segspn.layers"
-                        and layer.python_param.layer in sources.KINDS]
+                        for layer in sources.layers_of(self.parameters.train_net_param)]
         self.fingerprint = self._fingerprint()
         self._why_anew = None
+        self._of_video(owner.check)
         earlier = None if restart else self._earlier_run(seed, resume, restart_changed)
         self.resumed = earlier.start(self.iterations) if earlier else 0
         self._lacks_its_end = bool(earlier) and earlier.lacks_its_end(self.iterations)
@@ -72,6 +73,13 @@ class Training:
         self._seed_is_given = seed is not None
         self._saved = self.resumed or None  # the iteration of the latest snapshot
         self.solver = None
+
+    def _of_video(self, action):
+        """owner.check or owner.claim of the video whose models these are, where they are one's."""
+        for source in self.sources:
+            video = source.parameters.get("sequence")
+            if video and self.snapshots.prefix.parent == (files.MODELS / video).resolve():
+                action(source.data, video)
 
     def _beside(self, ending):
         return self.snapshots.prefix.with_name(self.snapshots.prefix.name + ending)
@@ -86,19 +94,29 @@ class Training:
                             "add --resume to go on from it, or --restart to delete it")
         if restart_changed:
             earlier.check_known()
-        self._why_anew = earlier.obstacle(self.fingerprint, seed, self.iterations)
+        known = self.fingerprint, self._fingerprint(with_places=True)
+        self._why_anew = earlier.obstacle(known, seed, self.iterations)
         if self._why_anew and not restart_changed:
             raise UserError(f"{self._why_anew}; train anew with --restart")
         return None if self._why_anew else earlier
 
-    def _fingerprint(self):
-        """sha256 of what decides a training's result but for its seed and length."""
+    def _fingerprint(self, with_places=False):
+        """sha256 of what decides a training's result but for its seed and length.
+
+        with_places: as records had it that were of the paths of their data set, too.
+        """
         parameters = type(self.parameters)()
         parameters.CopyFrom(self.parameters)
         for name in ("snapshot", "snapshot_prefix", "display", "average_loss",
                      "solver_mode", "device_id", *OTHERWISE,
                      *(() if parameters.lr_policy == "poly" else ("max_iter",))):
             parameters.ClearField(name)
+        # What lies at the paths of a source is in its own fingerprint, wherever that is.
+        layers = [] if with_places else sources.layers_of(parameters.train_net_param)
+        for layer, source in zip(layers, self.sources):
+            layer.python_param.param_str = repr(
+                {name: value for name, value in source.parameters.items()
+                 if name not in source.places})
         digest = hashlib.sha256(parameters.SerializeToString(deterministic=True))
         if self.weights:
             with self.weights.open("rb") as file:
@@ -115,10 +133,10 @@ class Training:
         default = self.sources[0].parameters["seed"] if self.sources else 0
         record = dict(earlier or {
             "weights": str(self.weights), "seed": default if seed is None else seed,
-            "fingerprint": self.fingerprint,
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "caffe": caffe.__version__, "python": platform.python_version(),
             "numpy": np.__version__})
+        record["fingerprint"] = self.fingerprint
         record["keep_snapshots"] = keep_snapshots or record.get("keep_snapshots", False)
         for name in ("finished", "model"):  # it is to go on
             record.pop(name, None)
@@ -134,6 +152,7 @@ class Training:
         InterruptedError then names the snapshot.
         """
         if self.resumed == self.iterations:
+            self._of_video(owner.claim)
             if self._lacks_its_end:
                 self._end_killed_run()
             print(f"already at iteration {self.resumed}: {self.snapshots.model(self.resumed)}")
@@ -155,6 +174,7 @@ class Training:
             if self._why_anew:
                 print(f"training anew: {self._why_anew}")
             self.snapshots.remove_all()
+        self._of_video(owner.claim)
         self._note()
         for layer in self.data_layers():
             layer.start(self.seed, self.resumed * max(self.parameters.iter_size, 1))
