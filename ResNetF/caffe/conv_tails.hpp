@@ -18,9 +18,11 @@ class Net;
 template <typename Dtype>
 std::vector<int> TakeOverTails(const Net<Dtype>& net);
 
-// A new layer of type Convolution.
+// A new layer of type Convolution, and one of type Pooling.
 template <typename Dtype>
 shared_ptr<Layer<Dtype> > NewConvolution(const LayerParameter& param);
+template <typename Dtype>
+shared_ptr<Layer<Dtype> > NewPooling(const LayerParameter& param);
 
 }  // namespace caffe
 

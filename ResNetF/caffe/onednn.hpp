@@ -20,7 +20,7 @@ Layout Any(const std::vector<int>& shape);
 
 // Memory for what is needed during one call only, at least `bytes` of it, which
 // all layers share; each slot is another.  It is lost when the slot is asked again.
-enum Slot { REORDERED, GRADIENTS, SLOTS };
+enum Slot { REORDERED, GRADIENTS, GATHERED, SLOTS };
 void* Scratch(Slot slot, std::size_t bytes);
 
 // Copies numbers from one layout into another.

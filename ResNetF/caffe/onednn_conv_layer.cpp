@@ -2,6 +2,9 @@
 
 #include "onednn_conv_layer.hpp"
 
+#include <omp.h>
+
+#include <algorithm>
 #include <cmath>
 
 #include "caffe/util/math_functions.hpp"
@@ -30,6 +33,8 @@ void OnednnConvolutionLayer::LayerSetUp(const vector<Blob<float>*>& bottom,
   ConvolutionLayer<float>::LayerSetUp(bottom, top);
   taken_ = num_spatial_axes_ == 2 && channel_axis_ == 1 && group_ == 1 &&
       bottom.size() == 1 && !force_nd_im2col_;
+  is_product_ = taken_ && blobs_[0]->count(2) == 1 && pad_.cpu_data()[0] == 0 &&
+      pad_.cpu_data()[1] == 0;
 }
 
 void OnednnConvolutionLayer::Reshape(const vector<Blob<float>*>& bottom,
@@ -41,7 +46,7 @@ void OnednnConvolutionLayer::Reshape(const vector<Blob<float>*>& bottom,
     return;  // Caffe calls this before each pass
   }
   planned_for_ = shapes;
-  forward_.reset();
+  is_planned_ = false;
   backward_data_.reset();
   backward_weights_.reset();
 }
@@ -49,7 +54,7 @@ void OnednnConvolutionLayer::Reshape(const vector<Blob<float>*>& bottom,
 void OnednnConvolutionLayer::set_tail(const ConvTail& tail) {
   CHECK(taken_);
   tail_ = tail;
-  forward_.reset();
+  is_planned_ = false;
   versions_.clear();
 }
 
@@ -101,6 +106,11 @@ dnnl::primitive_attr Attributes() {
 void OnednnConvolutionLayer::PlanForward(const Blob<float>& bottom, const Blob<float>& top) {
   const Shape shape = Described(bottom, *blobs_[0], top, is_1x1_, stride_.cpu_data(),
       dilation_.cpu_data(), pad_.cpu_data());
+  if (is_product_) {
+    weights_layout_ = onednn::Plain(blobs_[0]->shape());
+    versions_.clear();
+    return;
+  }
   dnnl::primitive_attr attributes = Attributes();
   dnnl::post_ops after;
   if (tail_.shortcut) {
@@ -217,6 +227,80 @@ void OnednnConvolutionLayer::Fold() {
   }
 }
 
+// The pixels that a convolution with strides looks at, C x H' x W'.
+const float* OnednnConvolutionLayer::Gathered(const float* bottom, int height, int width) const {
+  const int across = stride_.cpu_data()[1], down = stride_.cpu_data()[0];
+  if (across == 1 && down == 1) {
+    return bottom;
+  }
+  const int rows = output_shape_[0], columns = output_shape_[1];
+  float* gathered = static_cast<float*>(onednn::Scratch(
+      onednn::GATHERED, sizeof(float) * channels_ * rows * columns));
+#pragma omp parallel for
+  for (int c = 0; c < channels_; ++c) {
+    for (int y = 0; y < rows; ++y) {
+      const float* from = bottom + (static_cast<size_t>(c) * height + y * down) * width;
+      float* to = gathered + (static_cast<size_t>(c) * rows + y) * columns;
+      for (int x = 0; x < columns; ++x) {
+        to[x] = from[x * across];
+      }
+    }
+  }
+  return gathered;
+}
+
+namespace {
+
+// row = relu(row + bias + shortcut), without relu or shortcut where there is none.
+void Finish(float* row, const float* shortcut, float bias, bool relu, int count) {
+  if (shortcut && relu) {
+    for (int i = 0; i < count; ++i) {
+      const float sum = row[i] + bias + shortcut[i];
+      row[i] = sum > 0 ? sum : 0;
+    }
+  } else if (shortcut) {
+    for (int i = 0; i < count; ++i) {
+      row[i] += bias + shortcut[i];
+    }
+  } else if (relu) {
+    for (int i = 0; i < count; ++i) {
+      const float sum = row[i] + bias;
+      row[i] = sum > 0 ? sum : 0;
+    }
+  } else {
+    for (int i = 0; i < count; ++i) {
+      row[i] += bias;
+    }
+  }
+}
+
+}  // namespace
+
+// Strips of pixels, narrow enough for what follows to find them in the cache.
+void OnednnConvolutionLayer::ForwardProduct(const Blob<float>& bottom, Blob<float>* top) {
+  const int kStrip = 1 << 17;  // numbers of the result, 512 KB
+  const int pixels = out_spatial_dim_, threads = omp_get_max_threads();
+  int strips = std::max(1, std::min(pixels / 256, (pixels * num_output_ - 1) / kStrip + 1));
+  strips = (strips + threads - 1) / threads * threads;
+  const int width = ((pixels - 1) / strips / 16 + 1) * 16;
+  for (int n = 0; n < num_; ++n) {
+    const float* x = Gathered(bottom.cpu_data() + n * bottom_dim_, bottom.shape(2),
+        bottom.shape(3));
+    const float* shortcut = tail_.shortcut ? tail_.shortcut->cpu_data() + n * top_dim_ : nullptr;
+    float* y = top->mutable_cpu_data() + n * top_dim_;
+#pragma omp parallel for schedule(static)
+    for (int from = 0; from < pixels; from += width) {
+      const int count = std::min(width, pixels - from);
+      dnnl_sgemm('N', 'N', num_output_, count, channels_, 1, weights_, channels_, x + from,
+          pixels, 0, y + from, pixels);
+      for (int c = 0; c < num_output_; ++c) {
+        const size_t at = static_cast<size_t>(c) * pixels + from;
+        Finish(y + at, shortcut ? shortcut + at : nullptr, folded_bias_[c], tail_.relu, count);
+      }
+    }
+  }
+}
+
 void OnednnConvolutionLayer::Forward_cpu(const vector<Blob<float>*>& bottom,
     const vector<Blob<float>*>& top) {
   if (!taken_) {
@@ -224,10 +308,15 @@ void OnednnConvolutionLayer::Forward_cpu(const vector<Blob<float>*>& bottom,
     return;
   }
   Blob<float>* result = tail_.top ? tail_.top : top[0];
-  if (!forward_) {
+  if (!is_planned_) {
     PlanForward(*bottom[0], *result);
+    is_planned_ = true;
   }
   Fold();
+  if (is_product_) {
+    ForwardProduct(*bottom[0], result);
+    return;
+  }
   if (tail_.shortcut) {
     caffe_copy(result->count(), tail_.shortcut->cpu_data(), result->mutable_cpu_data());
   }

@@ -49,6 +49,8 @@ class OnednnConvolutionLayer : public ConvolutionLayer<float> {
 
  private:
   void PlanForward(const Blob<float>& bottom, const Blob<float>& top);
+  void ForwardProduct(const Blob<float>& bottom, Blob<float>* top);
+  const float* Gathered(const float* bottom, int height, int width) const;
   void PlanBackward(const Blob<float>& bottom, const Blob<float>& top);
   bool HasBias() const;
   void Fold();
@@ -57,7 +59,9 @@ class OnednnConvolutionLayer : public ConvolutionLayer<float> {
   void AddGradients(const float* weights, const float* bias);
 
   bool taken_ = false;
+  bool is_product_ = false;        // 1x1 without padding: a product of matrices
   vector<int> planned_for_;        // shapes of bottom and top, one after the other
+  bool is_planned_ = false;        // forward_, for these
   ConvTail tail_;
   std::unique_ptr<onednn::Computation> forward_, backward_data_, backward_weights_;
 

@@ -182,3 +182,29 @@ def test_all_kinds_of_convolutions(options):
     assert agree(ours.blobs["data"].diff, theirs.blobs["data"].diff)
     for mine, blob in zip(ours.params["out"], theirs.params["out"]):
         assert agree(mine.diff, blob.diff)
+
+
+@pytest.mark.parametrize("phase", [caffe.TRAIN, caffe.TEST])
+@pytest.mark.parametrize("options", [
+    {"kernel_size": 3, "stride": 2}, {"kernel_size": 2, "stride": 2, "pad": 1},
+    {"kernel_h": 2, "kernel_w": 3, "stride_h": 1, "stride_w": 3, "pad_h": 0, "pad_w": 1},
+    {"global_pooling": True}], ids=str)
+def test_maxima_are_caffes(phase, options):
+    n = caffe.NetSpec()
+    n.data = L.Input(input_param={"shape": {"dim": [2, 3, 13, 18]}})
+    n.out = L.Pooling(n.data, pool=caffe.params.Pooling.MAX, **options)
+    n.theirs = L.Pooling(n.data, pool=caffe.params.Pooling.MAX, name="theirs",
+                         engine=caffe.params.Pooling.CAFFE, **options)
+    net = n.to_proto()
+    net.force_backward = True
+    net = prototxt.build(caffe.Net, net, phase)
+    feed(net, 0)
+    net.forward()
+    assert np.array_equal(net.blobs["out"].data, net.blobs["theirs"].data)
+    diffs = []
+    for name in ("out", "theirs"):
+        for other in ("out", "theirs"):
+            net.blobs[other].diff[...] = other == name
+        net.backward()
+        diffs.append(net.blobs["data"].diff.copy())
+    assert np.array_equal(*diffs) and diffs[0].any()

@@ -63,9 +63,12 @@ CHANGES = [
     Change("src/caffe/layer_factory.cpp",
            "shared_ptr<Layer<Dtype> >(new ConvolutionLayer<Dtype>(param))",
            "NewConvolution<Dtype>(param)", "convolutions by oneDNN (ResNetF/caffe)"),
+    Change("src/caffe/layer_factory.cpp", """_CAFFE) {
+    return shared_ptr<Layer<Dtype> >(new PoolingLayer<Dtype>(param));""", """_CAFFE) {
+    return NewPooling<Dtype>(param);""", "a faster maximum (ResNetF/caffe)"),
     Change("src/caffe/layer_factory.cpp", '#include "caffe/layer_factory.hpp"\n',
            '#include "caffe/layer_factory.hpp"\n#include "conv_tails.hpp"\n',
-           "NewConvolution of the change above"),
+           "the functions of the changes above"),
     Change("src/caffe/net.cpp", '#include "caffe/net.hpp"\n',
            '#include "caffe/net.hpp"\n#include "conv_tails.hpp"\n'
            '#include "memory_plan.hpp"\n', "the functions of the changes below"),
