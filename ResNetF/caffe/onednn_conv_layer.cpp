@@ -288,7 +288,7 @@ void OnednnConvolutionLayer::ForwardProduct(const Blob<float>& bottom, Blob<floa
         bottom.shape(3));
     const float* shortcut = tail_.shortcut ? tail_.shortcut->cpu_data() + n * top_dim_ : nullptr;
     float* y = top->mutable_cpu_data() + n * top_dim_;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(dynamic)
     for (int from = 0; from < pixels; from += width) {
       const int count = std::min(width, pixels - from);
       dnnl_sgemm('N', 'N', num_output_, count, channels_, 1, weights_, channels_, x + from,
