@@ -2,6 +2,9 @@
 
 #include "onednn.hpp"
 
+#include <omp.h>
+#include <pthread.h>
+
 #include <cstdlib>
 #include <memory>
 #include <unordered_map>
@@ -11,6 +14,24 @@
 namespace onednn {
 
 using dnnl::memory;
+
+namespace {
+
+int forks = 0;
+
+// A forked process has OpenMP's threads no more, but would wait for them.
+void UseOneThread() {
+  omp_set_num_threads(1);
+  ++forks;
+}
+
+}  // namespace
+
+int UseThreads() {
+  static const int handled = pthread_atfork(nullptr, nullptr, UseOneThread);
+  CHECK_EQ(handled, 0);
+  return forks;
+}
 
 const dnnl::engine& Engine() {
   static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);

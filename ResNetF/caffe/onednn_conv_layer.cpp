@@ -40,12 +40,18 @@ void OnednnConvolutionLayer::LayerSetUp(const vector<Blob<float>*>& bottom,
 void OnednnConvolutionLayer::Reshape(const vector<Blob<float>*>& bottom,
     const vector<Blob<float>*>& top) {
   ConvolutionLayer<float>::Reshape(bottom, top);
-  vector<int> shapes(bottom[0]->shape());
-  shapes.insert(shapes.end(), top[0]->shape().begin(), top[0]->shape().end());
-  if (shapes == planned_for_) {
-    return;  // Caffe calls this before each pass
+  ForgetOldPlans(bottom, top);  // Caffe calls this before each forward pass
+}
+
+void OnednnConvolutionLayer::ForgetOldPlans(const vector<Blob<float>*>& bottom,
+    const vector<Blob<float>*>& top) {
+  vector<int> now(1, onednn::UseThreads());
+  now.insert(now.end(), bottom[0]->shape().begin(), bottom[0]->shape().end());
+  now.insert(now.end(), top[0]->shape().begin(), top[0]->shape().end());
+  if (now == planned_for_) {
+    return;
   }
-  planned_for_ = shapes;
+  planned_for_ = now;
   is_planned_ = false;
   backward_data_.reset();
   backward_weights_.reset();
@@ -104,6 +110,7 @@ dnnl::primitive_attr Attributes() {
 }  // namespace
 
 void OnednnConvolutionLayer::PlanForward(const Blob<float>& bottom, const Blob<float>& top) {
+  is_planned_ = true;
   const Shape shape = Described(bottom, *blobs_[0], top, is_1x1_, stride_.cpu_data(),
       dilation_.cpu_data(), pad_.cpu_data());
   if (is_product_) {
@@ -310,7 +317,6 @@ void OnednnConvolutionLayer::Forward_cpu(const vector<Blob<float>*>& bottom,
   Blob<float>* result = tail_.top ? tail_.top : top[0];
   if (!is_planned_) {
     PlanForward(*bottom[0], *result);
-    is_planned_ = true;
   }
   Fold();
   if (is_product_) {
@@ -385,7 +391,11 @@ void OnednnConvolutionLayer::Backward_cpu(const vector<Blob<float>*>& top,
     ConvolutionLayer<float>::Backward_cpu(top, propagate_down, bottom);
     return;
   }
+  ForgetOldPlans(bottom, top);
   Blob<float>* result = tail_.top ? tail_.top : top[0];
+  if (!is_planned_) {
+    PlanForward(*bottom[0], *result);
+  }
   if (!backward_data_) {
     PlanBackward(*bottom[0], *result);
   }

@@ -48,6 +48,7 @@ class OnednnConvolutionLayer : public ConvolutionLayer<float> {
       const vector<bool>& propagate_down, const vector<Blob<float>*>& bottom);
 
  private:
+  void ForgetOldPlans(const vector<Blob<float>*>& bottom, const vector<Blob<float>*>& top);
   void PlanForward(const Blob<float>& bottom, const Blob<float>& top);
   void ForwardProduct(const Blob<float>& bottom, Blob<float>* top);
   const float* Gathered(const float* bottom, int height, int width) const;
@@ -60,8 +61,8 @@ class OnednnConvolutionLayer : public ConvolutionLayer<float> {
 
   bool taken_ = false;
   bool is_product_ = false;        // 1x1 without padding: a product of matrices
-  vector<int> planned_for_;        // shapes of bottom and top, one after the other
-  bool is_planned_ = false;        // forward_, for these
+  vector<int> planned_for_;        // UseThreads(), and the shapes of bottom and top
+  bool is_planned_ = false;        // the forward pass, for these
   ConvTail tail_;
   std::unique_ptr<onednn::Computation> forward_, backward_data_, backward_weights_;
 

@@ -1,11 +1,16 @@
 """Convolutions by oneDNN, with what follows them, against Caffe's own layers one by one."""
 
+import os
+import subprocess
+import sys
+
 import caffe
 import numpy as np
 import pytest
 from caffe import layers as L
 
 from ResNetF import nets
+from segspn import files
 from segspn.caffenet import prototxt
 
 SIZE = (37, 50)
@@ -208,3 +213,25 @@ def test_maxima_are_caffes(phase, options):
         net.backward()
         diffs.append(net.blobs["data"].diff.copy())
     assert np.array_equal(*diffs) and diffs[0].any()
+
+
+FORK = """
+import os
+from tests.ResNetF import test_convolutions as t
+net, _ = t.both(t.residual_net())
+net.forward()
+if (child := os.fork()) == 0:
+    net.forward()
+    net.backward()
+    os._exit(7)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+net.backward()
+print("done")
+"""
+
+
+def test_a_forked_process_computes():
+    """OpenMP's threads are not there any more."""
+    result = subprocess.run([sys.executable, "-c", FORK], timeout=60, capture_output=True,
+                            text=True, cwd=files.ROOT, env={**os.environ, "OMP_NUM_THREADS": "2"})
+    assert result.stdout == "done\n", result.stderr
