@@ -10,6 +10,7 @@
 #include <unordered_map>
 
 #include "caffe/common.hpp"
+#include "parallel.hpp"
 
 namespace onednn {
 
@@ -28,9 +29,12 @@ void UseOneThread() {
 }  // namespace
 
 int UseThreads() {
-  static const int handled = pthread_atfork(nullptr, nullptr, UseOneThread);
-  CHECK_EQ(handled, 0);
-  return forks;
+  static const bool is_ready = []() {
+    omp_set_num_threads(spn::Threads());
+    CHECK_EQ(pthread_atfork(nullptr, nullptr, UseOneThread), 0);
+    return true;
+  }();
+  return is_ready ? forks : -1;
 }
 
 const dnnl::engine& Engine() {

@@ -12,8 +12,9 @@ typedef dnnl::memory::desc Layout;
 
 const dnnl::engine& Engine();
 
-// To be called before what has several threads.  A process that is forked later
-// has one, and another result: what was planned before is not for it.
+// To be called before what has several threads: as many as OpenBLAS has.  A process
+// that is forked later has one, and another result here: what was planned before is
+// not for it.
 int UseThreads();
 
 // Numbers in the row-major order of Caffe's blobs.
