@@ -51,6 +51,12 @@ def test_ids_of_indexed_masks_stay(tmp_path):
     assert davis.VOID in mask.ids and mask.colours == () and mask.notes == ()
 
 
+def test_a_photograph_is_refused_before_its_colours_are_compared(tmp_path, monkeypatch):
+    monkeypatch.setattr(first_mask.soft_edges, "hardened", None)
+    colours = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
+    assert refused(saved(tmp_path, colours), "colours, as a photograph has")
+
+
 def test_ids_of_grey_masks_stay(tmp_path):
     mask = first_mask.read_mask(saved(tmp_path, squares(7, 3)))
     np.testing.assert_array_equal(mask.ids, squares(7, 3))

@@ -19,6 +19,7 @@ MANY_OBJECTS = 10  # each has a net of its own to be trained
 FEW_PIXELS = 16
 MANY_THIN = 10  # values without a 3 x 3 block, as soft edges have them
 MOST_OF_BORDER = 0.75  # what has more of an image's border may be its background
+MOST_COLOURS = 1 << 16  # of soft edges; photographs have more, and take long
 RIM = 0.05  # of the height: a rim of void goes no further from its objects
 COLOURED, GREY = ("RGB", "RGBA", "LA"), ("L", "1")  # modes of Pillow
 CLEAR = -1  # the value of what is transparent
@@ -138,6 +139,9 @@ def _values(path, image, options):
     codes = rgba @ (1 << 16, 1 << 8, 1, 1 << 24) if are_colours else np.where(
         clear, CLEAR, np.array(image).astype(int))
     found, at, numbers = np.unique(codes, return_index=True, return_inverse=True)
+    if len(found) > MOST_COLOURS:
+        raise UserError(f"mask {path} has {len(found)} colours, as a photograph has; draw a mask, "
+                        "one colour an object")
     numbers = numbers.reshape(clear.shape)
     light = rgba.reshape(-1, 4)[at].astype(float)
     light[:, :3] *= light[:, 3:] / 255  # so what is half transparent is half way to nothing
