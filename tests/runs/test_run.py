@@ -107,7 +107,7 @@ def test_a_failing_job_names_its_log_and_stops_no_other(finished):
     failed, last = errors.splitlines()
     assert failed.startswith("infer foreground toy: failed: ") and "Is a directory" in failed
     assert failed.endswith(f"(log: {finished.folder / 'logs/infer_foreground/toy.log'})")
-    assert last.startswith("error: 1 jobs failed, ") and "the same command goes on" in last
+    assert last.startswith("error: 1 job failed, ") and "the same command goes on" in last
     assert finished.begun_since(before) == {"infer_foreground/toy", "label/disk"}
 
     before = finished.states()
