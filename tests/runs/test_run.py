@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import resource
 import shutil
 import sys
 
@@ -446,3 +447,10 @@ def test_more_jobs_and_threads_than_cores_are_refused(shared):
     for arguments in (("--jobs", 9), ("--threads", 9), ("--jobs", 3, "--threads", 3)):
         with pytest.raises(UserError, match="are more than the 8 cores"):
             shared(*arguments)
+
+
+def test_threads_of_jobs_that_a_limit_has_no_room_for_are_refused(shared, monkeypatch):
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (900 * 2**20,) * 2)
+    assert shared("--threads", 1) == (4, 1)
+    with pytest.raises(UserError, match="ulimit -v allows 900 MB.* 2 threads.*; or give --threads"):
+        shared("--threads", 2)
