@@ -394,3 +394,11 @@ def test_areas_and_notes():
     assert first_mask.notes(dict.fromkeys(range(1, 11), 99)) == []
     many, = first_mask.notes(dict.fromkeys(range(1, 12), 99))
     assert "11 objects" in many
+
+
+@pytest.mark.filterwarnings("error")
+def test_ids_of_palettes_with_one_colour_twice(tmp_path):
+    ids = squares(1)
+    ids[40:60, 20:40], ids[40:60, 41:60], ids[40:60, 40] = 2, 3, 4
+    path = indexed(tmp_path, ids, (0, 0, 0), RED, CYAN, CYAN, RED)
+    np.testing.assert_array_equal(ids_of(path), ids)
