@@ -365,6 +365,8 @@ def test_bad_data_is_refused_in_one_line(tool, data_set, tmp_path):
     images, annotation = data_set / "JPEGImages/480p", data_set / "Annotations/480p/toy/00000.png"
     content, listing = annotation.read_bytes(), data_set / "ImageSets/2017/train.txt"
     assert "is not a data set in DAVIS layout" in tool(*TOY, data=tmp_path / "nowhere")
+    (tmp_path / "no UTF-8 \udcff").symlink_to(data_set)
+    assert "cannot have such a path" in tool(*TOY, data=tmp_path / "no UTF-8 \udcff")
     for name in ("-rf", "toy;ls", "a b", ".hidden", "../toy"):
         listing.write_text(f"toy\n{name}\n")
         line = tool("--split", "train")

@@ -15,6 +15,9 @@ from segspn.runs import settings, steps
 
 def check(run):
     """Raises UserError, one line, where a run would fail, or mix with another data set's."""
+    if not run.data.isprintable():
+        raise UserError(f"--data {run.data!r}: prototxts cannot have such a path; "
+                        "give it by a link")
     check_folder(run)
     for video in run.videos:
         owner.check(run.data_set, video)
