@@ -66,8 +66,9 @@ def main():
     args = parse_arguments()
     order = importing.Order(args.clip, args.mask, args.video, args.data, args.fps, args.size,
                             *args.range, args.force, args.background, args.void)
-    made = importing.import_clip(order)
     preview = files.RESULTS / f"import/{order.name}.png"
+    files.check_writable(preview.parent)
+    made = importing.import_clip(order)
     files.write_image(preview, overlay.tint(*davis.Davis(order.data).first_frame(order.name)))
     (height, width), (full_height, full_width) = made.size, made.source
     fps = f", {made.fps:.4g} a second" if made.fps else ""

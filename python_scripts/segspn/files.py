@@ -23,13 +23,26 @@ MODELS = ROOT / "models"
 RESULTS = ROOT / "results"
 
 IMAGES = (".jpg", ".jpeg", ".png")  # endings of frames
-DAMAGE = ("Corrupt JPEG data", "Premature end of JPEG file")  # so libjpeg's words on it begin
+# libjpeg's words on damage begin so; the last three are of markers that OpenCV passes over when
+# it has all rows.
+DAMAGE = ("Corrupt JPEG data", "Premature end of JPEG file", "Unsupported marker", "Bogus",
+          "Invalid JPEG file structure")
+PART = ".part-"  # names of files that are being written begin so
 
 
 def check_link(path):
     """Raises UserError where a path, or a folder in it, is a link to what is not there."""
     if found := dangling(path):
         raise UserError(found)
+
+
+def check_writable(folder):
+    """Raises UserError where a folder is none, cannot be made, or may not be written to."""
+    check_link(folder)
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"{folder} cannot be written to: {there} is " + (
+            "a folder that you may not write to" if there.is_dir() else "no folder"))
 
 
 def existing_file(path, what):
@@ -75,11 +88,12 @@ def one_a_stem(paths):
 
 @contextmanager
 def writing(path):
-    """Gives an OSError that does not say which file it is about the name of this one."""
+    """Gives an OSError the name of this file, where it has none or a temporary one."""
     try:
         yield
     except OSError as error:
-        error.filename = error.filename or os.fspath(path)
+        if os.path.basename(str(error.filename or PART)).startswith(PART):
+            error.filename = os.fspath(path)
         raise
 
 
@@ -91,17 +105,17 @@ def whole_file(path):
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".part-{path.stem}-", suffix=path.suffix,
-                                        dir=path.parent)
-    os.close(descriptor)
-    temporary = Path(name)
-    try:
-        temporary.chmod(0o644)
-        with writing(path):
+    with writing(path):
+        descriptor, name = tempfile.mkstemp(prefix=f"{PART}{path.stem}-", suffix=path.suffix,
+                                            dir=path.parent)
+        os.close(descriptor)
+        temporary = Path(name)
+        try:
+            temporary.chmod(0o644)
             yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def write_bytes(path, data):

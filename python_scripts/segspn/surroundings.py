@@ -31,9 +31,7 @@ def prepare():
     # Caffe would log every layer of every net; errors still show.  It looks when it is loaded.
     os.environ.setdefault("GLOG_minloglevel", "2")
     check_checkout()
-    check_addresses(START_MIB + THREAD_MIB * threads(),
-                    f"Caffe with {count(threads(), 'thread')}",
-                    "set OPENBLAS_NUM_THREADS=1" if threads() > 1 else "")
+    check_threads(threads(), "set OPENBLAS_NUM_THREADS=1")
 
 
 def tell(kind, error, traceback):
@@ -41,8 +39,9 @@ def tell(kind, error, traceback):
     if issubclass(kind, UserError):
         print(f"error: {error}", file=sys.stderr)
     elif issubclass(kind, MemoryError):
-        print(f"error: memory ran out ({error}); look at ulimit -v, run fewer programs at a time, "
-              "or take a smaller --size", file=sys.stderr)
+        what = f" ({error})" if str(error) else ""
+        print(f"error: memory ran out{what}; look at ulimit -v, run fewer programs at a "
+              "time, or take a smaller --size", file=sys.stderr)
     elif issubclass(kind, ImportError):
         reason = (str(error).strip().splitlines() or ["an import failed"])[0]
         print(f"error: {reason}; {_whose(error)}", file=sys.stderr)
@@ -97,6 +96,12 @@ def threads():
     cores = len(os.sched_getaffinity(0))
     given = [os.environ.get(f"{name}_NUM_THREADS", "") for name in ("OPENBLAS", "GOTO", "OMP")]
     return min([cores, *[int(text) for text in given if text.isdigit() and int(text)][:1]])
+
+
+def check_threads(number, fewer):
+    """Raises UserError where Caffe cannot have so many threads.  fewer: how to have one."""
+    check_addresses(START_MIB + THREAD_MIB * number, f"Caffe with {count(number, 'thread')}",
+                    fewer if number > 1 else "")
 
 
 def check_addresses(needed, what, instead=""):

@@ -1,6 +1,5 @@
 """Clips: images of folders are in order, damage is told, and rates are kept by time."""
 
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -8,18 +7,7 @@ from PIL import Image
 from segspn import files
 from segspn.data import clips
 from segspn.errors import UserError
-from tests.support.import_clips import (
-    SIZE,
-    frame,
-    number_of,
-    write_folder,
-)
-
-ENDINGS = [".mp4", ".mov", ".avi", ".webm", ".gif"]
-
-
-def numbers_in(clip, numbers):
-    return [number_of(image) for image in clip.read(numbers)]
+from tests.support.import_clips import SIZE, frame, number_of, numbers_in, write_folder
 
 
 def test_images_are_in_natural_order(tmp_path):

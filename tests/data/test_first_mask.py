@@ -51,6 +51,12 @@ def test_ids_of_indexed_masks_stay(tmp_path):
     assert davis.VOID in mask.ids and mask.colours == () and mask.notes == ()
 
 
+def test_a_photograph_is_refused_before_its_colours_are_compared(tmp_path, monkeypatch):
+    monkeypatch.setattr(first_mask.soft_edges, "hardened", None)
+    colours = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
+    assert refused(saved(tmp_path, colours), "colours, as a photograph has")
+
+
 def test_ids_of_grey_masks_stay(tmp_path):
     mask = first_mask.read_mask(saved(tmp_path, squares(7, 3)))
     np.testing.assert_array_equal(mask.ids, squares(7, 3))
@@ -263,7 +269,8 @@ def test_soft_edges_are_read_as_hard_ones(tmp_path, how, ground):
             truth.shape)]
         assert metrics.jaccard(truth == k, found) > (0.9 if ground == "grey" else 0.97)
     note, = mask.notes
-    assert re.match(r"soft edges: \d+ px of \d+ values between background, .* were given", note)
+    lowest = {"grey": "0", "colours": "'#000000'"}.get(ground, "transparent")
+    assert re.match(rf"soft edges: \d+ px of \d+ values between {lowest}, .* were given", note)
 
 
 def test_one_soft_object_is_one(tmp_path):
@@ -276,7 +283,7 @@ def test_one_soft_object_is_one(tmp_path):
                    resized(0.5, cv2.INTER_AREA)(disc)):
         mask = first_mask.read_mask(saved(tmp_path, pixels))
         np.testing.assert_array_equal(mask.ids, pixels > 127)
-        assert "between background and 255" in mask.notes[0]
+        assert "between 0 and 255" in mask.notes[0]
 
 
 def test_noise_around_one_value_is_told_so(tmp_path):
@@ -284,8 +291,7 @@ def test_noise_around_one_value_is_told_so(tmp_path):
     pixels[2:9:3, 60:90:4] = 1
     mask = first_mask.read_mask(saved(tmp_path, pixels))
     np.testing.assert_array_equal(mask.ids, squares(1))
-    assert mask.notes == ("soft edges: 24 px of 1 value around background were given to the "
-                          "nearest of these",)
+    assert mask.notes == ("soft edges: 24 px of 1 value around 0 were given to it",)
 
 
 def test_an_antialiased_line_is_of_its_object(tmp_path):
@@ -388,3 +394,11 @@ def test_areas_and_notes():
     assert first_mask.notes(dict.fromkeys(range(1, 11), 99)) == []
     many, = first_mask.notes(dict.fromkeys(range(1, 12), 99))
     assert "11 objects" in many
+
+
+@pytest.mark.filterwarnings("error")
+def test_ids_of_palettes_with_one_colour_twice(tmp_path):
+    ids = squares(1)
+    ids[40:60, 20:40], ids[40:60, 41:60], ids[40:60, 40] = 2, 3, 4
+    path = indexed(tmp_path, ids, (0, 0, 0), RED, CYAN, CYAN, RED)
+    np.testing.assert_array_equal(ids_of(path), ids)

@@ -52,6 +52,11 @@ def zeros(data, start, count=300):
     return data[:start] + bytes(count) + data[start + count:]
 
 
+def marked(data, marker):
+    """A JPEG with a marker in the middle, of which libjpeg knows nothing, or too much."""
+    return data[:len(data) // 2] + marker + bytes(30) + data[len(data) // 2:]
+
+
 NOISE = encoded(Image.fromarray(np.random.default_rng(1).integers(0, 256, (96, 128), np.uint8)))
 
 
@@ -59,6 +64,9 @@ NOISE = encoded(Image.fromarray(np.random.default_rng(1).integers(0, 256, (96, 1
     (zeros(NOISE, len(NOISE) // 2), "Corrupt JPEG data: "),
     (zeros(encoded(quality=95, subsampling=0), 2500), "Corrupt JPEG data: "),
     (zeros(KINDS["progressive"], len(KINDS["progressive"]) // 2), "Corrupt JPEG data: "),
+    (marked(NOISE, b"\xff\x18"), "Unsupported marker"),
+    (marked(NOISE, b"\xff\xd8"), "Invalid JPEG"),
+    (marked(NOISE, b"\xff\xdb\0\x43\x0b"), "Bogus DQT index"),
     (encoded()[:-1], "Premature end of JPEG file"),
     (motion_photo()[:len(encoded()) - 40], "Premature end of JPEG file"),
     (zeros(encoded(kind="PNG"), 2000, 1), "broken PNG file"),

@@ -224,7 +224,8 @@ def test_the_default_data_set_needs_no_mention(script):
     ("--range=30:", "outside {clip}, which has the frames 0 to 29"),
     ("--range=4:4", "1 frame of {clip} would remain; a video has from 2 to 100000"),
     ("--video=../x", "plain folder name"),
-    ("--mask=nosuch.png", "mask nosuch.png does not exist"), ("--data={clip}", "is not a folder"),
+    ("--mask=nosuch.png", "mask nosuch.png does not exist"),
+    ("--data={clip}", "{clip} is no folder"),
     ("--mask={clip}", "corrupt or not an image")])
 def test_bad_options_end_in_one_line(script, clip, tmp_path, option, words):
     before = files_below(tmp_path)
@@ -250,6 +251,13 @@ def test_a_clip_that_ends_early_leaves_nothing(script, tmp_path):
     assert fails_in_one_line(script(clip=clip), clip, "cut off or damaged at about frame")
     assert not (tmp_path / "data").exists()
     assert script("--range", ":9", clip=clip).returncode == 0
+
+
+def test_nothing_is_imported_where_the_preview_cannot_be_drawn(project, script, data):
+    results = project.root / "results"
+    results.symlink_to("gone")
+    assert fails_in_one_line(script(), f"{results} is a link to gone, which is not there")
+    assert not data.exists()
 
 
 def test_masks_of_another_aspect_name_both_sizes(script, tmp_path):

@@ -18,15 +18,12 @@ from tests.support.import_clips import (
     ffmpeg,
     frame,
     number_of,
+    numbers_in,
     turned,
     write_clip,
 )
 
 ENDINGS = [".mp4", ".mov", ".avi", ".webm", ".gif"]
-
-
-def numbers_in(clip, numbers):
-    return [number_of(image) for image in clip.read(numbers)]
 
 
 def picture(number, size=SIZE):

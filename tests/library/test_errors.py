@@ -69,3 +69,12 @@ def test_a_path_of_the_project_is_spelled_in_one_way(tmp_path):
         assert files.from_scripts(path) == "../data/x"
     assert files.from_scripts(tmp_path / "link") == ".."
     assert files.from_scripts(tmp_path / "data") == str(tmp_path / "data")
+
+
+def test_files_that_cannot_be_written_are_named_as_they_are_to_be(tmp_path):
+    (tmp_path / "folder.png").mkdir()
+    for path in (tmp_path / "folder.png", tmp_path / f"{'long' * 62}.png"):
+        with pytest.raises(OSError) as error:
+            files.write_bytes(path, b"new")
+        assert errors.describe_os_error(error.value).startswith(f"{path}: ")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]

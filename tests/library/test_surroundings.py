@@ -90,6 +90,7 @@ def test_a_script_of_another_checkout(tmp_path):
      f"{json.__file__} is not what make setup installed: take {LIB} out of PYTHONPATH"),
     (ImportError("no x in json", name="json.x"), {}, "in json; make clean setup"),
     (MemoryError("cannot allocate"), {}, "error: memory ran out (cannot allocate); look at ulimit"),
+    (MemoryError(), {}, "error: memory ran out; look at ulimit"),
     (UserError("as it is"), {}, "error: as it is\n")])
 def test_what_cannot_be_had_is_told_in_one_line(monkeypatch, capsys, error, environment, told):
     monkeypatch.setattr(surroundings, "VENV", Path(sys.prefix))

@@ -3,6 +3,7 @@
 import imageio_ffmpeg
 import numpy as np
 import pytest
+from PIL import Image
 
 from segspn import files
 from segspn.data import davis, videos
@@ -170,6 +171,15 @@ def test_script_writes_video_and_sheet(toy, tmp_path, run):
     sheet = files.read_image(tmp_path / "out/contact_sheet.png")
     tile = (1600 - overlay.GAP) // 2 * 96 // 128
     assert sheet.shape[1] == 1600 and abs(sheet.shape[0] - 2 * tile - overlay.GAP) <= 2
+
+
+def test_frames_that_exif_turns_are_of_the_size_that_they_are_shown_at(toy, tmp_path, run):
+    path, exif = toy[0] / "00001.jpg", Image.Exif()
+    exif[0x0112] = 6  # a quarter turn
+    with Image.open(path) as image:
+        image.transpose(Image.Transpose.ROTATE_90).save(path, exif=exif)
+    result = run(*arguments(toy, tmp_path / "out"))
+    assert result.returncode == 0, result.stderr
 
 
 def test_other_labels_stand_on_the_left(toy, tmp_path, run):

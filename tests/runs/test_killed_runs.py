@@ -172,7 +172,7 @@ def test_a_training_killed_stops_no_other_job(project):
                                   " ".join(training.cmdline())).groups()
     kill(training)
     status, _, errors = ended(process)
-    assert status == 1 and "1 jobs failed" in error_of(errors), errors
+    assert status == 1 and "1 job failed" in error_of(errors), errors
     (job, log), = failed_jobs(errors)
     assert job == (f"train object {video} {name}" if name else f"train foreground {video}")
     assert "was killed by SIGKILL" in errors and log.startswith(str(project.folder / "logs/train_"))

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import resource
 import shutil
 import sys
 
@@ -107,7 +108,7 @@ def test_a_failing_job_names_its_log_and_stops_no_other(finished):
     failed, last = errors.splitlines()
     assert failed.startswith("infer foreground toy: failed: ") and "Is a directory" in failed
     assert failed.endswith(f"(log: {finished.folder / 'logs/infer_foreground/toy.log'})")
-    assert last.startswith("error: 1 jobs failed, ") and "the same command goes on" in last
+    assert last.startswith("error: 1 job failed, ") and "the same command goes on" in last
     assert finished.begun_since(before) == {"infer_foreground/toy", "label/disk"}
 
     before = finished.states()
@@ -364,6 +365,8 @@ def test_bad_data_is_refused_in_one_line(tool, data_set, tmp_path):
     images, annotation = data_set / "JPEGImages/480p", data_set / "Annotations/480p/toy/00000.png"
     content, listing = annotation.read_bytes(), data_set / "ImageSets/2017/train.txt"
     assert "is not a data set in DAVIS layout" in tool(*TOY, data=tmp_path / "nowhere")
+    (tmp_path / "no UTF-8 \udcff").symlink_to(data_set)
+    assert "cannot have such a path" in tool(*TOY, data=tmp_path / "no UTF-8 \udcff")
     for name in ("-rf", "toy;ls", "a b", ".hidden", "../toy"):
         listing.write_text(f"toy\n{name}\n")
         line = tool("--split", "train")
@@ -446,3 +449,10 @@ def test_more_jobs_and_threads_than_cores_are_refused(shared):
     for arguments in (("--jobs", 9), ("--threads", 9), ("--jobs", 3, "--threads", 3)):
         with pytest.raises(UserError, match="are more than the 8 cores"):
             shared(*arguments)
+
+
+def test_threads_of_jobs_that_a_limit_has_no_room_for_are_refused(shared, monkeypatch):
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (900 * 2**20,) * 2)
+    assert shared("--threads", 1) == (4, 1)
+    with pytest.raises(UserError, match="ulimit -v allows 900 MB.* 2 threads.*; or give --threads"):
+        shared("--threads", 2)

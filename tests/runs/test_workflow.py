@@ -72,15 +72,28 @@ def test_states_of_earlier_and_damaged_ones_do_not_count(task):
 def test_the_end_is_judged_by_what_is_there(task, capsys):
     for job in task.all_jobs:
         files.write_text(task.flag(job), "")
-    assert task._judge(0, 0, "why") is None
+    assert task._judge(0, 0, "") is None
     task.flag(JOB).unlink()
-    with pytest.raises(UserError, match="0 jobs failed, 1 of .* Snakemake stopped: why; the"):
-        task._judge(0, 0, "why")
+    with pytest.raises(UserError, match=r"0 jobs failed, 1 of .* Snakemake stopped: OSError: x "
+                                        r"\(log: .*logs/snakemake.log\); the"):
+        task._judge(1, 0, "OSError: x\n")
     files.write_text(task.run.folder / "state/train_object/toy/1.json",
                      '{"state": "running", "begin": 5.0, "commands": []}')
-    with pytest.raises(UserError, match="1 jobs failed, 1 of .* mend what their logs tell"):
-        task._judge(1, 0, "why")
+    with pytest.raises(UserError, match="1 job failed, 1 of .* mend what their logs tell"):
+        task._judge(1, 0, "")
     assert "train object toy 1: killed" in capsys.readouterr().err
+
+
+def test_a_job_that_died_before_it_wrote_its_state_failed(task, capsys):
+    told = ("Error in rule train_object:\n    message: None\n    jobid: 4\n    input: done/a\n"
+            "    output: done/train_object/toy/1\n    log: x\n")
+    task.log(JOB).write_text("error: ulimit -v allows 4 MB\n")
+    with pytest.raises(UserError, match="^1 job failed, .* mend what their logs tell"):
+        task._judge(1, 0, told)
+    assert capsys.readouterr().err == (
+        f"train object toy 1: failed: ulimit -v allows 4 MB (log: {task.log(JOB)})\n")
+    with pytest.raises(UserError, match="^0 jobs failed, .* Snakemake stopped: sbatch"):
+        task._judge(1, 0, told.replace("None", "sbatch"))
 
 
 @pytest.mark.parametrize("told, why", [

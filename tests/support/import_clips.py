@@ -29,6 +29,11 @@ def number_of(image):
     return int("".join("01"[int(value)] for value in values), 2)
 
 
+def numbers_in(clip, numbers):
+    """The numbers in these frames of a clip."""
+    return [number_of(image) for image in clip.read(numbers)]
+
+
 def write_clip(path, count=20, fps=25, size=SIZE):
     """A video of `count` frames; a GIF has `fps` milliseconds a frame, or a list of them."""
     images = [frame(number, size) for number in range(count)]

@@ -3,7 +3,7 @@
 import io
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -19,6 +19,7 @@ MANY_OBJECTS = 10  # each has a net of its own to be trained
 FEW_PIXELS = 16
 MANY_THIN = 10  # values without a 3 x 3 block, as soft edges have them
 MOST_OF_BORDER = 0.75  # what has more of an image's border may be its background
+MOST_COLOURS = 1 << 16  # of soft edges; photographs have more, and take long
 RIM = 0.05  # of the height: a rim of void goes no further from its objects
 COLOURED, GREY = ("RGB", "RGBA", "LA"), ("L", "1")  # modes of Pillow
 CLEAR = -1  # the value of what is transparent
@@ -53,6 +54,8 @@ class Values:
 
     def name(self, value):
         """A value as --background and --void take it, on a command line."""
+        if value == CLEAR:
+            return "transparent"
         return (shlex.quote(hexadecimal(value.to_bytes(3, "big"))) if self.are_colours
                 else str(value))
 
@@ -138,6 +141,9 @@ def _values(path, image, options):
     codes = rgba @ (1 << 16, 1 << 8, 1, 1 << 24) if are_colours else np.where(
         clear, CLEAR, np.array(image).astype(int))
     found, at, numbers = np.unique(codes, return_index=True, return_inverse=True)
+    if len(found) > MOST_COLOURS:
+        raise UserError(f"mask {path} has {len(found)} colours, as a photograph has; draw a mask, "
+                        "one colour an object")
     numbers = numbers.reshape(clear.shape)
     light = rgba.reshape(-1, 4)[at].astype(float)
     light[:, :3] *= light[:, 3:] / 255  # so what is half transparent is half way to nothing
@@ -145,9 +151,9 @@ def _values(path, image, options):
     spaces = [light] if are_colours else [np.maximum(found, 0)[:, None].astype(float)]
     spaces += [light] if image.mode == "P" and not are_colours else []
     values = np.where(found == 0, CLEAR, found & 0xffffff) if are_colours else found
-    numbers, notes = _hardened(path, numbers, spaces, lambda n: Values(
-        path, clear, are_colours, False).name(int(values[n])) if values[n] > 0 else "background")
-    return Values(path, values[numbers], are_colours, image.mode == "L"), notes
+    soft = Values(path, values[numbers], are_colours, image.mode == "L")
+    numbers, notes = _hardened(path, numbers, spaces, lambda n: soft.name(int(values[n])))
+    return replace(soft, plane=values[numbers]), notes
 
 
 def _is_ground(image):
@@ -172,10 +178,9 @@ def _hardened(path, numbers, spaces, name):
         if changed.any():
             names = list(dict.fromkeys(map(name, between)))
             values = count(len(np.unique(numbers[changed])), "value")
-            beside = (f"between {', '.join(names[:-1])} and {names[-1]}" if len(names) > 1
-                      else f"around {names[0]}")
-            notes.append(f"soft edges: {np.count_nonzero(changed)} px of {values} {beside} were "
-                         "given to the nearest of these")
+            where = (f"between {', '.join(names[:-1])} and {names[-1]} were given to the nearest "
+                     "of these" if len(names) > 1 else f"around {names[0]} were given to it")
+            notes.append(f"soft edges: {np.count_nonzero(changed)} px of {values} {where}")
         numbers = hard
     left = np.unique(numbers)
     thin = np.setdiff1d(left, numbers[soft_edges.blocks(numbers)])

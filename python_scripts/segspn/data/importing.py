@@ -104,8 +104,7 @@ def import_clip(order):
 
 def check_place(order):
     """Raises UserError where an Order would overwrite what it may not."""
-    if order.data.exists() and not order.data.is_dir():
-        raise UserError(f"--data {order.data} is not a folder")
+    files.check_writable(order.data)
     check_free(order, order.frames)
     if order.listing.is_file() and davis.read_list(order.listing) != [order.name]:
         raise UserError(f"{order.listing} is a list of other videos; give another --video")

@@ -16,7 +16,7 @@ NAME = "video.json"
 
 def _note(data, video):
     """What a video is: its data set, and what its files are, as done.seen() has it."""
-    first = data.annotations / video / "00000.png"
+    first = data.annotation(video)
     return {"data": os.path.abspath(data.root),
             "annotation": done.seen(first) if first.is_file() else None,
             "frames": {path.stem: done.seen(path) for path in data.frames(video)}}
@@ -35,7 +35,7 @@ def _is_same(noted, data, video):
     """Whether no frame that both videos have differs, and their first annotations do not."""
     if os.path.realpath(noted["data"]) == os.path.realpath(data.root):
         return True  # it may have changed since, which is not for us to judge
-    first = data.annotations / video / "00000.png"
+    first = data.annotation(video)
     common = [path for path in data.frames(video) if path.stem in noted["frames"]]
     return bool(common) and all(done.is_as_seen(path, noted["frames"][path.stem])
                                 for path in common) and (

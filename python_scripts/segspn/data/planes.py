@@ -50,12 +50,14 @@ def of_shape(plane, shape, path):
 
 
 def size_of(path):
-    """(height, width) of an image, by its header alone.  Raises UserError where it has none."""
+    """(height, width) of an image, upright, by its header.  Raises UserError where it has none."""
     try:
         with Image.open(path) as image:
-            return image.size[::-1]
+            if "exif" not in image.info:
+                return image.size[::-1]
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"image {path} is corrupt or not an image; replace the file") from error
+    return files.read_image(path).shape[:2]  # it may be turned
 
 
 def check_size(path, shape):

@@ -117,7 +117,9 @@ class _Borders:
 
     def _between(self):
         """[(a, b, pixels, places on the way)], each pixel once, of pairs of strong values."""
-        pairs = list(itertools.combinations(range(len(self.strong)), 2))
+        places = self.values[self.strong]  # of an odd palette some are of one colour
+        pairs = [(a, b) for a, b in itertools.combinations(range(len(places)), 2)
+                 if (places[a] != places[b]).any()]
         best, place = np.full(len(self.own), OFF), np.zeros(len(self.own))
         pair = np.full(len(self.own), -1)
         for number, (a, b) in enumerate(pairs):

@@ -15,6 +15,9 @@ from segspn.runs import settings, steps
 
 def check(run):
     """Raises UserError, one line, where a run would fail, or mix with another data set's."""
+    if not run.data.isprintable():
+        raise UserError(f"--data {run.data!r}: prototxts cannot have such a path; "
+                        "give it by a link")
     check_folder(run)
     for video in run.videos:
         owner.check(run.data_set, video)
@@ -43,8 +46,4 @@ def check_places(run):
     folders = {path.parent for name, whose in steps.jobs(run)
                for path in steps.STEPS[name].products(run, *whose)}
     for folder in sorted({run.folder, *folders}):
-        files.check_link(folder)
-        there = next(path for path in (folder, *folder.parents) if path.exists())
-        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-            raise UserError(f"{folder} cannot be written to: {there} is " + (
-                "a folder that you may not write to" if there.is_dir() else "no folder"))
+        files.check_writable(folder)

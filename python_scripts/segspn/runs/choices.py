@@ -7,7 +7,7 @@ import caffe
 import psutil
 
 from ResNetF import nets
-from segspn import cli, files
+from segspn import cli, files, surroundings
 from segspn.caffenet import deploy, prototxt, weights
 from segspn.data import davis
 from segspn.errors import UserError, count
@@ -131,7 +131,9 @@ def shares(args, run):
     if jobs * (args.threads or 1) > cores:
         raise UserError(f"{jobs} jobs of {args.threads or 1} threads are more than the {cores} "
                         "cores; give fewer --jobs or --threads")
-    return jobs, args.threads or cores // jobs
+    threads = args.threads or cores // jobs
+    surroundings.check_threads(threads, "give --threads 1")
+    return jobs, threads
 
 
 def notes(run, jobs):

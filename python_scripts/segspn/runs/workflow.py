@@ -23,6 +23,9 @@ POLL = 0.5  # s
 REASON = re.compile(r"^    message: (?!None$)(.+)|^\S+: error: (.+)|"
                     r"^(\w+(?:Error|Exception)\b.*(?:\n(?!  File |\[\w+ \w+ +\d).+){,3})", re.M)
 NO_REASON = "At least one job did not complete successfully"
+# A job that it has seen fail, and of which it knows no more.
+FAILED = re.compile(r"^Error in rule .*\n    message: None\n(?:    .*\n)*?    output: done/(\S+)",
+                    re.M)
 
 
 class Stopping(signals.EndSignals):
@@ -170,8 +173,7 @@ class Workflow:
             told = output.read().decode(errors="replace")
         if stopping.came:
             raise KeyboardInterrupt
-        self._judge(process.returncode, begin,
-                    f"{why_stopped(process.returncode, told)} (log: {log})")
+        self._judge(process.returncode, begin, told)
 
     def _follow(self, process, begin, late, insist):
         """A line a job that ends, on a terminal a bar of the late ones, until Snakemake ends."""
@@ -216,22 +218,24 @@ class Workflow:
                 return errors[0].removeprefix("error: ")
         return state.get("error", "it ended without a word")
 
-    def _judge(self, status, begin, why):
+    def _judge(self, status, begin, told):
         """Raises UserError where not all is done, and says which jobs failed.
 
-        why: Snakemake stopped, where none failed.
+        status, told: of Snakemake, which says why where no job failed.
         """
         missing = [job for job in self.all_jobs if not self.flag(job).is_file()]
         if not status and not missing:
             return
-        failed = {job: state for job, state in self.states(begin).items()
-                  if state["state"] != "done"}
+        died = FAILED.findall(told)  # maybe before they wrote a state
+        states = {job: {"state": "failed"} for job in missing if steps.job_path(*job) in died}
+        states |= self.states(begin)
+        failed = {job: state for job, state in states.items() if state["state"] != "done"}
         for job, state in failed.items():
             print(self._line(job, state), file=sys.stderr)
-        raise UserError(
-            f"{len(failed)} jobs failed, {len(missing)} of {len(self.all_jobs)} are not done; "
-            + ("mend what their logs tell" if failed else f"Snakemake stopped: {why}")
-            + "; the same command goes on")
+        why = ("mend what their logs tell" if failed else "Snakemake stopped: "
+               f"{why_stopped(status, told)} (log: {self.run.folder / 'logs/snakemake.log'})")
+        raise UserError(f"{count(len(failed), 'job')} failed, {len(missing)} of "
+                        f"{len(self.all_jobs)} are not done; {why}; the same command goes on")
 
     def results(self):
         """What the run left for people to look at, a line each, and the next command."""

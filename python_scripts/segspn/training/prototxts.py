@@ -5,12 +5,10 @@ is written no more.  `data` is the path of a data set in DAVIS layout as seen fr
 python_scripts/, `changes` are fields of the solver that are not the net's own.
 """
 
-from pathlib import Path
-
 import caffe
 
 from ResNetF import nets
-from segspn import files
+from segspn import cli, files
 from segspn.caffenet import prototxt
 from segspn.data import davis, owner
 from segspn.errors import UserError
@@ -107,9 +105,9 @@ def refinement_parameters(net, sources, exclude=(), coarse=(), video=None, batch
         raise UserError(f"--video fine-tunes {trained}, which does not exist; train {net.name} "
                         "first, and put its weights there")
     parameters = {
-        "sources": tuple(from_scripts(Path(source).expanduser()) for source in sources),
+        "sources": tuple(from_scripts(cli.path(source)) for source in sources),
         "exclude": tuple(exclude),
-        "coarse": tuple(from_scripts(Path(path).expanduser()) for path in coarse),
+        "coarse": tuple(from_scripts(cli.path(path)) for path in coarse),
         "video": davis.checked_sequence(video) if video else "",
         "size": CROP, "batch": net.batch if batch is None else batch, "seed": 0}
     refinement_crops.RefinementCrops(repr(parameters))
