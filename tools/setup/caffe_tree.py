@@ -100,8 +100,8 @@ CHANGES = [
   bool share_memory_ = false;
   DISABLE_COPY_AND_ASSIGN(Net);
 """, "layers that were taken over have nothing to do"),
-    Change("include/caffe/syncedmem.hpp", "  size_t size() { return size_; }\n",
-           "  size_t size() { return size_; }\n"
+    Change("include/caffe/syncedmem.hpp", "HEAD_AT_CPU, HEAD_AT_GPU, SYNCED };\n",
+           "HEAD_AT_CPU, HEAD_AT_GPU, SYNCED };\n"
            "  /// @brief A number that grows each time somebody may write here.\n"
            "  size_t version() { return version_; }\n",
            "folded weights are made anew when weights change"),
