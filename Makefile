@@ -12,7 +12,7 @@ RUN := $(if $(NAME),--name "$(NAME)") $(if $(ITERATIONS),--iterations $(ITERATIO
        $(if $(JOBS),--jobs $(JOBS)) $(if $(THREADS),--threads $(THREADS)) \
        $(if $(GPUS),--gpus $(GPUS)) $(if $(CLUSTER),--cluster $(CLUSTER)) \
        $(if $(CLUSTER_OPTIONS),--cluster-options $(CLUSTER_OPTIONS)) $(if $(DRY),--dry-run) \
-       $(if $(RESTART),--restart) $(if $(KEEP),--keep-snapshots)
+       $(if $(RESTART),--restart) $(if $(KEEP),--keep-snapshots) $(if $(BOTH),--train-both)
 
 # Variables that have another name now.
 renamed = $(if $($(1)),$(error $(1) is now $(2)))
@@ -49,7 +49,7 @@ data: setup  ## DAVIS 2017 into data/DAVIS (SPLITS="trainval test-dev test-chall
 prototxts: setup  ## train nets and solvers of DAVIS 2017 test-challenge
 	@$(VENV_PYTHON) ResNetF/write_prototxts.py --split test-challenge
 
-davis: backbone  ## all of a list: SPLIT=val (VIDEOS, ITERATIONS, BACKBONE, CRAF, GPUS, CLUSTER=slurm, DRY=1)
+davis: backbone  ## all of a list: SPLIT=val (VIDEOS, ITERATIONS, BACKBONE, CRAF, GPUS, CLUSTER=slurm, BOTH=1, DRY=1)
 	@$(VENV_PYTHON) tools/run.py $(if $(DATA),--data "$(DATA)") $(if $(SPLIT),--split "$(SPLIT)") \
 	    $(if $(VIDEOS),--videos $(VIDEOS)) $(RUN)
 
