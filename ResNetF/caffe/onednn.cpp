@@ -4,6 +4,7 @@
 
 #include <omp.h>
 #include <pthread.h>
+#include <signal.h>
 
 #include <cstdlib>
 #include <memory>
@@ -20,6 +21,21 @@ namespace {
 
 int forks = 0;
 
+// Gives a thread a stack for signal handlers.  oneDNN's products of matrices have
+// the stack pointer in memory from the heap, where the kernel would write the
+// frame of a signal over what lies before it.  Python's handlers use this stack.
+void UseSignalStack() {
+  const std::size_t kBytes = 1 << 17;  // AVX-512's registers alone take 3 KB
+  stack_t stack;
+  CHECK_EQ(sigaltstack(nullptr, &stack), 0);
+  if (stack.ss_flags & SS_DISABLE) {
+    stack.ss_sp = new char[kBytes];  // to the thread's end, which nobody tells us of
+    stack.ss_size = kBytes;
+    stack.ss_flags = 0;
+    CHECK_EQ(sigaltstack(&stack, nullptr), 0);
+  }
+}
+
 // A forked process has OpenMP's threads no more, but would wait for them.
 void UseOneThread() {
   omp_set_num_threads(1);
@@ -31,10 +47,13 @@ void UseOneThread() {
 int UseThreads() {
   static const bool is_ready = []() {
     omp_set_num_threads(spn::Threads());
+#pragma omp parallel
+    UseSignalStack();  // of OpenMP's threads
     CHECK_EQ(pthread_atfork(nullptr, nullptr, UseOneThread), 0);
     return true;
   }();
-  return is_ready ? forks : -1;
+  static thread_local const bool has_stack = (UseSignalStack(), true);
+  return is_ready && has_stack ? forks : -1;
 }
 
 const dnnl::engine& Engine() {

@@ -235,3 +235,29 @@ def test_a_forked_process_computes():
     result = subprocess.run([sys.executable, "-c", FORK], timeout=60, capture_output=True,
                             text=True, cwd=files.ROOT, env={**os.environ, "OMP_NUM_THREADS": "2"})
     assert result.stdout == "done\n", result.stderr
+
+
+SIGNALS = """
+import signal
+import time
+from tests.ResNetF import test_convolutions as t
+net, _ = t.both(t.residual_net())
+came = []
+signal.signal(signal.SIGALRM, lambda number, frame: came.append(number))
+signal.setitimer(signal.ITIMER_REAL, 1e-4, 1e-4)
+end = time.monotonic() + 3
+while time.monotonic() < end or len(came) < 100:
+    net.forward()
+    net.backward()
+signal.setitimer(signal.ITIMER_REAL, 0)
+print("done")
+"""
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_signals_do_no_harm(threads):
+    """oneDNN's kernels use the stack pointer for memory that a signal's frame would overwrite."""
+    result = subprocess.run([sys.executable, "-c", SIGNALS], timeout=100, capture_output=True,
+                            text=True, cwd=files.ROOT,
+                            env={**os.environ, "OMP_NUM_THREADS": threads})
+    assert result.stdout == "done\n", result.stderr[-300:]

@@ -215,7 +215,7 @@ def test_generic_weights_and_then_more_iterations(short):
 
     before = short.states()
     status, _, errors = short.run(*options, iterations=4)
-    assert status == 1 and "1 jobs failed" in errors
+    assert status == 1 and "1 job failed" in errors
     assert all("train anew with --restart" in line for line in errors.splitlines()[:-1])
     short.succeed(*options, "--restart", iterations=4)
     assert short.begun_since(before) >= jobs_of("disk", *(
@@ -439,12 +439,17 @@ def test_damaged_settings_are_written_anew(tool, monkeypatch):
 
 @pytest.fixture
 def shared(tool, monkeypatch):
-    """What run.py shares out on a machine of 8 cores and 10 GB, with jobs of 2 GB."""
+    """What run.py shares out on a machine of 8 cores and 10 GB, with jobs of 2 GB.
+
+    trainings: of the run.
+    """
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)))
     monkeypatch.setattr(choices, "machine_memory", lambda: 10_000)
     monkeypatch.setattr(plan, "memory_mb", lambda run, step: 2_000)
 
-    def share(*arguments):
+    def share(*arguments, trainings=20):
+        monkeypatch.setattr(steps, "jobs", lambda run: [
+            ("prototxts", ("a",)), *(("train_object", ("a", k)) for k in range(trainings))])
         return choices.shares(tool.module.parse_arguments([*map(str, arguments)]), None)
     return share
 
@@ -458,6 +463,11 @@ def shared(tool, monkeypatch):
     (("--cluster", "slurm", "--jobs", 500, "--threads", 16), (500, 16))])
 def test_jobs_and_threads_share_the_cores(shared, arguments, expected):
     assert shared(*arguments) == expected
+
+
+def test_a_training_that_is_alone_has_all_cores(shared):
+    assert [shared(trainings=count) for count in (0, 1, 2, 3)] == [(1, 8), (1, 8), (2, 4), (3, 2)]
+    assert steps.STEPS["train_generic"].is_alone and not steps.STEPS["train_object"].is_alone
 
 
 def test_more_jobs_and_threads_than_cores_are_refused(shared):

@@ -123,12 +123,19 @@ def machine_memory():
 
 
 def shares(args, run):
-    """(jobs at a time, threads of each): jobs x threads is never more than the cores."""
+    """(jobs at a time, threads of each): jobs x threads is never more than the cores.
+
+    There are no more jobs at a time than trainings, which take most of the time: a run of one
+    has all cores for it.
+    """
     if args.cluster:
         return args.jobs or CLUSTER_JOBS, args.threads or CLUSTER_THREADS
     cores = len(os.sched_getaffinity(0))
-    jobs = args.jobs or max(1, min(len(args.gpus) or cores, cores // (args.threads or 1), int(
-        workflow.MEMORY_SHARE * machine_memory() / plan.memory_mb(run, "train_object"))))
+    trainings = sum(name.startswith("train") for name, _ in steps.jobs(run))
+    memory = workflow.MEMORY_SHARE * machine_memory()
+    jobs = args.jobs or max(1, min(
+        len(args.gpus) or cores, cores // (args.threads or 1), max(1, trainings),
+        int(memory / plan.memory_mb(run, "train_object"))))
     if jobs * (args.threads or 1) > cores:
         raise UserError(f"{jobs} jobs of {args.threads or 1} threads are more than the {cores} "
                         "cores; give fewer --jobs or --threads")

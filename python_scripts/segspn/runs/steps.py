@@ -25,6 +25,7 @@ class Step:
     reads      (run, *whose) -> paths of the files it reads that no job makes
     on_gpu     whether its commands take --gpu
     is_quick   whether it takes seconds, and no job of a cluster
+    is_alone   whether all others wait for it, so that it has all cores of this machine
     """
 
     per: str
@@ -34,6 +35,7 @@ class Step:
     reads: Callable = lambda run, *whose: []
     on_gpu: bool = False
     is_quick: bool = False
+    is_alone: bool = False
 
 
 def frames(run, sequence):
@@ -263,7 +265,7 @@ STEPS = {
                                  files.ROOT / "ResNetF/generic/solver.prototxt"),
         lambda run: [generic_model(run)], needs=lambda run: [("generic_prototxts", ())],
         reads=lambda run: [*generic_images(run), files.PYTHON_SCRIPTS / run.generic["weights"]],
-        on_gpu=True),
+        on_gpu=True, is_alone=True),
     "prototxts": Step("sequence", prototxts, prototxt_files, needs=lambda run, sequence: [],
                       reads=video, is_quick=True),
     "train_foreground": Step(
