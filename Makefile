@@ -1,7 +1,7 @@
 # One command a step; `make help` lists them.
 VENV_PYTHON := .venv/bin/python
 SETUP := $(if $(PYTHON),--python "$(PYTHON)") $(if $(CAFFE_SRC),--caffe-src "$(CAFFE_SRC)") \
-         $(if $(CUDA),--cuda "$(CUDA)") $(if $(SLURM),--slurm)
+         $(if $(CUDA),--cuda "$(CUDA)") $(if $(ONEDNN),--onednn "$(ONEDNN)") $(if $(SLURM),--slurm)
 SYSTEM_PYTHON := $(or $(PYTHON),python3)
 
 RUN := $(if $(NAME),--name "$(NAME)") $(if $(ITERATIONS),--iterations $(ITERATIONS)) \
@@ -12,7 +12,7 @@ RUN := $(if $(NAME),--name "$(NAME)") $(if $(ITERATIONS),--iterations $(ITERATIO
        $(if $(JOBS),--jobs $(JOBS)) $(if $(THREADS),--threads $(THREADS)) \
        $(if $(GPUS),--gpus $(GPUS)) $(if $(CLUSTER),--cluster $(CLUSTER)) \
        $(if $(CLUSTER_OPTIONS),--cluster-options $(CLUSTER_OPTIONS)) $(if $(DRY),--dry-run) \
-       $(if $(RESTART),--restart) $(if $(KEEP),--keep-snapshots)
+       $(if $(RESTART),--restart) $(if $(KEEP),--keep-snapshots) $(if $(BOTH),--train-both)
 
 # Variables that have another name now.
 renamed = $(if $($(1)),$(error $(1) is now $(2)))
@@ -28,7 +28,7 @@ $(call renamed,CLASS,VIDEO)
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
-setup:  ## Debian packages, .venv, real Caffe (CUDA=1 or 0, CAFFE_SRC=folder or pinned, PYTHON=python3.11)
+setup:  ## Debian packages, .venv, real Caffe (CUDA=1 or 0, ONEDNN=0 or 1, CAFFE_SRC=folder or pinned, PYTHON=python3.11)
 	@$(SYSTEM_PYTHON) -m tools.setup.environment $(SETUP)
 
 check: setup  ## Caffe's path, mode and layers, and a small net run
@@ -49,7 +49,7 @@ data: setup  ## DAVIS 2017 into data/DAVIS (SPLITS="trainval test-dev test-chall
 prototxts: setup  ## train nets and solvers of DAVIS 2017 test-challenge
 	@$(VENV_PYTHON) ResNetF/write_prototxts.py --split test-challenge
 
-davis: backbone  ## all of a list: SPLIT=val (VIDEOS, ITERATIONS, BACKBONE, CRAF, GPUS, CLUSTER=slurm, DRY=1)
+davis: backbone  ## all of a list: SPLIT=val (VIDEOS, ITERATIONS, BACKBONE, CRAF, GPUS, CLUSTER=slurm, BOTH=1, DRY=1)
 	@$(VENV_PYTHON) tools/run.py $(if $(DATA),--data "$(DATA)") $(if $(SPLIT),--split "$(SPLIT)") \
 	    $(if $(VIDEOS),--videos $(VIDEOS)) $(RUN)
 

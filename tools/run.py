@@ -66,6 +66,9 @@ def add_trainings(what):
     what.add_argument("--base-lr", type=cli.rate, help="base_lr of the trainings")
     what.add_argument("--snapshot", type=cli.whole(), default=SNAPSHOT,
                       help=f"iterations from snapshot to snapshot ({SNAPSHOT})")
+    what.add_argument("--train-both", action="store_true",
+                      help="train a net of the foreground also for a video with one object, whose "
+                      "net is equal, and taken for it")
     what.add_argument("--generic-only", action="store_true",
                       help="train the generic foreground model alone")
     what.add_argument("--generic-iterations", type=cli.whole(),

@@ -31,6 +31,7 @@ def jobs_of(sequence, *wanted):
              if step.per == "sequence"} | {
         f"{name}/{sequence}/{k}" for name, step in steps.STEPS.items()
         if step.per == "object" for k in VIDEOS[sequence]}
+    names.discard("train_foreground/disk")  # which has one object
     return {name for name in names if not wanted or name.split("/")[0] in wanted}
 
 
@@ -209,24 +210,38 @@ def test_generic_weights_and_then_more_iterations(short):
     assert short.done() == {*jobs_of("disk"), "generic_prototxts", "train_generic", "evaluate",
                             "overview"}  # a part of the list is not submitted
     assert model.stat().st_mtime_ns == made  # it was there already
-    for name in ("disk_fgbg", "disk_obj_1"):
-        record = json.loads((short.root / f"models/disk/{name}_run.json").read_text())
-        assert record["weights"] == "../models/generic/ResNetF_iter_3.caffemodel"
+    record = json.loads((short.root / "models/disk/disk_obj_1_run.json").read_text())
+    assert record["weights"] == "../models/generic/ResNetF_iter_3.caffemodel"
 
     before = short.states()
     status, _, errors = short.run(*options, iterations=4)
-    assert status == 1 and "2 jobs failed" in errors
+    assert status == 1 and "1 job failed" in errors
     assert all("train anew with --restart" in line for line in errors.splitlines()[:-1])
     short.succeed(*options, "--restart", iterations=4)
     assert short.begun_since(before) >= jobs_of("disk", *(
-        "prototxts", "train_foreground", "train_object", "infer_foreground", "infer_object",
-        "refine", "label", "report"))
+        "prototxts", "train_object", "infer_foreground", "infer_object", "refine", "label",
+        "report"))
     assert (short.root / "models/disk/disk_obj_1_iter_4.caffemodel").is_file()
     assert (short.root / "results/ResNetF_perobj_4/disk/00001_1.png").is_file()
     short.check()
     states = short.states()
     short.succeed(*options, iterations=4)  # --restart is of that time alone
     assert short.states() == states
+
+    # What two trainings of a video with one object leave is equal, bit for bit.
+    products = short.products()
+    assert "trained once" not in short.succeed(*options, "--train-both", iterations=4)
+    assert short.begun_since(states) == {"train_foreground/disk", "infer_foreground/disk"}
+    assert products.items() < short.products().items()
+    fgbg, only = (weights.read_caffemodel(
+        short.root / f"models/disk/disk_{what}_iter_4.caffemodel") for what in ("fgbg", "obj_1"))
+    assert fgbg.keys() == only.keys()
+    assert all(a.tobytes() == b.tobytes() for layer in only
+               for a, b in zip(fgbg[layer], only[layer], strict=True))
+    states = short.states()
+    short.succeed(*options, iterations=4)
+    assert short.begun_since(states) == {"infer_foreground/disk"}
+    assert products.items() < short.products().items()
 
 
 # ------------------------------------------------------------- what it refuses
@@ -424,12 +439,17 @@ def test_damaged_settings_are_written_anew(tool, monkeypatch):
 
 @pytest.fixture
 def shared(tool, monkeypatch):
-    """What run.py shares out on a machine of 8 cores and 10 GB, with jobs of 2 GB."""
+    """What run.py shares out on a machine of 8 cores and 10 GB, with jobs of 2 GB.
+
+    trainings: of the run.
+    """
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)))
     monkeypatch.setattr(choices, "machine_memory", lambda: 10_000)
     monkeypatch.setattr(plan, "memory_mb", lambda run, step: 2_000)
 
-    def share(*arguments):
+    def share(*arguments, trainings=20):
+        monkeypatch.setattr(steps, "jobs", lambda run: [
+            ("prototxts", ("a",)), *(("train_object", ("a", k)) for k in range(trainings))])
         return choices.shares(tool.module.parse_arguments([*map(str, arguments)]), None)
     return share
 
@@ -443,6 +463,11 @@ def shared(tool, monkeypatch):
     (("--cluster", "slurm", "--jobs", 500, "--threads", 16), (500, 16))])
 def test_jobs_and_threads_share_the_cores(shared, arguments, expected):
     assert shared(*arguments) == expected
+
+
+def test_a_training_that_is_alone_has_all_cores(shared):
+    assert [shared(trainings=count) for count in (0, 1, 2, 3)] == [(1, 8), (1, 8), (2, 4), (3, 2)]
+    assert steps.STEPS["train_generic"].is_alone and not steps.STEPS["train_object"].is_alone
 
 
 def test_more_jobs_and_threads_than_cores_are_refused(shared):

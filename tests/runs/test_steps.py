@@ -41,7 +41,8 @@ def commands(run):
 
 
 @pytest.mark.parametrize("changes", [
-    {}, {"base_lr": 1e-4, "restart": True, "keep": True, "threads": 3, "split": None},
+    {}, {"base_lr": 1e-4, "restart": True, "keep": True, "threads": 3, "split": None,
+         "train_both": True},
     {"generic": GENERIC, "weights": run_settings.GENERIC}, {"size": "480x854"},
     {"seed": 3, "craf": craf_options.words("--coarse --lost-pixels 7 --no-foreground")}])
 def test_every_command_line_is_parsed_by_its_script(settings, parsed, changes):
@@ -116,6 +117,20 @@ def test_generic_weights_are_those_that_videos_begin_with(settings):
     assert ("train_generic", ()) in steps.STEPS["train_object"].needs(run, "one", 2)
     only = dataclasses.replace(run, videos={}, whole=False, evaluated=())
     assert steps.jobs(only) == [("generic_prototxts", ()), ("train_generic", ())]
+
+
+def test_a_video_with_one_object_has_one_training(settings, parsed):
+    """Of both nets; those with more objects, and all with train_both, have what they had."""
+    both = dataclasses.replace(settings, train_both=True)
+    assert set(steps.jobs(both)) - set(steps.jobs(settings)) == {("train_foreground", ("two",))}
+    changed = {job for job, line in commands(settings).items() if line != commands(both)[job]}
+    assert changed == {("infer_foreground", "two")}
+    for run, job, model in ((settings, ("train_object", ("two", 1)), "two_obj_1"),
+                            (both, ("train_foreground", ("two",)), "two_fgbg")):
+        line, = steps.STEPS["infer_foreground"].commands(run, "two")
+        assert str(parsed(line)["weights"]) == f"../models/two/{model}_iter_7.caffemodel"
+        assert steps.STEPS["infer_foreground"].needs(run, "two") == [job]
+        assert files.from_scripts(*steps.STEPS[job[0]].products(run, *job[1])) == line[1]
 
 
 @pytest.mark.parametrize("generic", [None, GENERIC])

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from segspn import cli, files
 from segspn.errors import script
-from tools.bench import common, jobs, nets, propagation
+from tools.bench import common, jobs, layers, nets, propagation, pytorch
 
-SUBCOMMANDS = {"nets": nets, "propagation": propagation, "jobs": jobs}
+SUBCOMMANDS = {"nets": nets, "layers": layers, "propagation": propagation, "jobs": jobs,
+               "torch": pytorch}
 
 
 def parse_arguments(argv=None):

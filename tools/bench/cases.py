@@ -75,7 +75,7 @@ def make_solver(case, data):
 def make_net(case, data):
     """The deploy net with prob, the frame in it."""
     message = nets.deploy(nets.BACKBONES[case.net], True, case.head, case.size)
-    net = prototxt.build(caffe.Net, message, caffe.TEST)
+    net = prototxt.build(caffe.Net, prototxt.sharing_memory(message), caffe.TEST)
     initialise(net, case)
     frame, _ = davis.Davis(data).first_frame(SEQUENCE)
     net.blobs["data"].data[0] = net_input(davis.resized(frame, case.size))

@@ -21,9 +21,10 @@ from segspn.caffenet import device
 from segspn.errors import UserError
 
 
-def timed(function, repeat):
-    """Seconds of each of `repeat` calls, after one that does not count."""
-    function()
+def timed(function, repeat, warm=True):
+    """Seconds of each of `repeat` calls; warm: after one that does not count."""
+    if warm:
+        function()
     seconds = []
     for _ in range(repeat):
         begin = time.perf_counter()
@@ -47,12 +48,13 @@ def apart(function, *arguments):
     """
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         try:
-            return pool.submit(_with_peak, function, *arguments).result()
+            return pool.submit(with_peak, function, *arguments).result()
         except BrokenProcessPool as error:
             raise UserError("its process was ended, perhaps for want of memory") from error
 
 
-def _with_peak(function, *arguments):
+def with_peak(function, *arguments):
+    """(what a function returns, peak resident MB of this process)."""
     result = function(*arguments)
     # In kibibytes.  A process starts at the mark of the one that started it, but that
     # one has the same modules loaded and no net, so this is the function's own.

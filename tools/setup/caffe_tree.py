@@ -60,6 +60,58 @@ CHANGES = [
            '''LOG(INFO) << "Kernel execution timeout:      "
       << (prop.kernelExecTimeoutEnabled ? "Yes" : "No");''', "",
            "CUDA 13 has no such field"),
+    Change("src/caffe/layer_factory.cpp",
+           "shared_ptr<Layer<Dtype> >(new ConvolutionLayer<Dtype>(param))",
+           "NewConvolution<Dtype>(param)", "convolutions by oneDNN (ResNetF/caffe)"),
+    Change("src/caffe/layer_factory.cpp", """_CAFFE) {
+    return shared_ptr<Layer<Dtype> >(new PoolingLayer<Dtype>(param));""", """_CAFFE) {
+    return NewPooling<Dtype>(param);""", "a faster maximum (ResNetF/caffe)"),
+    Change("src/caffe/layer_factory.cpp", '#include "caffe/layer_factory.hpp"\n',
+           '#include "caffe/layer_factory.hpp"\n#include "conv_tails.hpp"\n',
+           "the functions of the changes above"),
+    Change("src/caffe/net.cpp", '#include "caffe/net.hpp"\n',
+           '#include "caffe/net.hpp"\n#include "conv_tails.hpp"\n'
+           '#include "memory_plan.hpp"\n', "the functions of the changes below"),
+    Change("src/caffe/net.cpp", "  debug_info_ = param.debug_info();\n",
+           "  debug_info_ = param.debug_info();\n  taken_by_ = TakeOverTails(*this);\n"
+           "  for (const string& stage : param.state().stage()) {\n"
+           "    share_memory_ = share_memory_ || stage == \"share_memory\";\n"
+           "  }\n"
+           "  if (share_memory_) {\n    ShareMemory(*this, taken_by_);\n  }\n",
+           "convolutions take over what follows them; blobs share memory where that is asked"),
+    Change("src/caffe/net.cpp", "    layers_[i]->Reshape(bottom_vecs_[i], top_vecs_[i]);\n  }\n",
+           "    layers_[i]->Reshape(bottom_vecs_[i], top_vecs_[i]);\n  }\n"
+           "  if (share_memory_) {\n    ShareMemory(*this, taken_by_);\n  }\n",
+           "blobs of other sizes share memory anew"),
+    Change("src/caffe/net.cpp",
+           "Dtype layer_loss = layers_[i]->Forward(bottom_vecs_[i], top_vecs_[i]);",
+           "Dtype layer_loss = TakenOver(i) ? 0 :\n"
+           "        layers_[i]->Forward(bottom_vecs_[i], top_vecs_[i]);",
+           "layers that were taken over have nothing to do"),
+    Change("src/caffe/net.cpp", "if (layer_need_backward_[i]) {\n      layers_[i]->Backward(",
+           "if (layer_need_backward_[i] && !TakenOver(i)) {\n      layers_[i]->Backward(",
+           "layers that were taken over have nothing to do"),
+    Change("include/caffe/net.hpp", "  DISABLE_COPY_AND_ASSIGN(Net);\n",
+           """  /// @brief Whether a layer's work is done by the convolution before it.
+  bool TakenOver(int i) const {
+    return Caffe::mode() == Caffe::CPU && taken_by_[i] >= 0;
+  }
+  vector<int> taken_by_;
+  bool share_memory_ = false;
+  DISABLE_COPY_AND_ASSIGN(Net);
+""", "layers that were taken over have nothing to do"),
+    Change("include/caffe/syncedmem.hpp", "HEAD_AT_CPU, HEAD_AT_GPU, SYNCED };\n",
+           "HEAD_AT_CPU, HEAD_AT_GPU, SYNCED };\n"
+           "  /// @brief A number that grows each time somebody may write here.\n"
+           "  size_t version() { return version_; }\n",
+           "folded weights are made anew when weights change"),
+    Change("include/caffe/syncedmem.hpp", "  void* cpu_ptr_;\n",
+           "  size_t version_ = 0;\n  void* cpu_ptr_;\n", "the number of the change above"),
+    *(Change("src/caffe/syncedmem.cpp", f"void{star} SyncedMemory::{name} {{\n",
+             f"void{star} SyncedMemory::{name} {{\n  ++version_;\n",
+             "the number of the change above")
+      for star, name in (("*", "mutable_cpu_data()"), ("*", "mutable_gpu_data()"),
+                         ("", "set_cpu_data(void* data)"), ("", "set_gpu_data(void* data)"))),
 ]
 
 # Files that are taken out of the copy: the trees that have them, and the reason.

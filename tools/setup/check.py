@@ -28,6 +28,7 @@ def main():
     print(f"caffe   {caffe.__file__}")
     print(f"mode    {info['mode']}" + (f", {device.gpu_count()} GPUs" if info["mode"] == "CUDA"
                                        else ""))
+    print(f"convolutions on the CPU by {info['convolutions']}")
     print(f"source  {info['source']}")
     print(f"layers  {len(caffe.layer_type_list())}")
     image = np.arange(25, dtype=np.float32).reshape(5, 5)

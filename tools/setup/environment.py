@@ -4,6 +4,7 @@ Example:
     python3 -m tools.setup.environment                       # CPU, Caffe from the package index
     python3 -m tools.setup.environment --caffe-src ~/caffe   # a Caffe tree of your own
     python3 -m tools.setup.environment --cuda 1              # compile for CUDA as well
+    python3 -m tools.setup.environment --onednn 0            # convolutions by Caffe and OpenBLAS
     python3 -m tools.setup.environment --slurm               # and Slurm, for tests/slurm
 
 A second run finds nothing to do and returns at once; what it is not told stays
@@ -35,6 +36,7 @@ DEBIAN_PACKAGES = [
     "libboost-filesystem-dev", "libgoogle-glog-dev", "libgflags-dev", "libhdf5-dev",
     "libopenblas-dev", "python3-venv",
     "chromium"]  # which the tests look at the report in
+ONEDNN_PACKAGES = ["libdnnl-dev"]
 SLURM_PACKAGES = ["munge", "slurm-client", "slurmctld", "slurmd"]  # the tests start their own
 OLDEST_PYTHON = 11  # 3.11, for the pinned packages
 PYTHON_PROTO = "proto/python/caffe_pb2.py"  # in the build's folder
@@ -205,7 +207,7 @@ def cuda_options():
             f"-DCUDA_INCLUDE_DIRS={';'.join(includes)}"]
 
 
-def build_caffe(source, cuda):
+def build_caffe(source, cuda, onednn):
     """Compiles Caffe and our layers, and installs pycaffe into .venv."""
     mode = "cuda" if cuda else "cpu"
     version = CAFFE_SDIST[0].split("==")[1] if source.is_relative_to(BUILD) else "custom"
@@ -214,12 +216,16 @@ def build_caffe(source, cuda):
     caffe_tree.prepare(source, fresh, sorted((ROOT / "spn/caffe").glob("*.proto")))
     sync_tree(fresh, tree)
     run(["cmake", "--fresh", "-S", ROOT / "tools/setup", "-B", build, "-G", "Ninja",
-         f"-DCAFFE_TREE={tree}", f"-DSPN_DIR={ROOT / 'spn/caffe'}", f"-DCAFFE_VERSION={version}",
+         f"-DCAFFE_TREE={tree}", f"-DSPN_DIR={ROOT / 'spn/caffe'}",
+         f"-DRESNETF_DIR={ROOT / 'ResNetF/caffe'}", f"-DUSE_ONEDNN={onednn}",
+         f"-DCAFFE_VERSION={version}",
          f"-DPython3_EXECUTABLE={VENV / 'bin/python'}", *(cuda_options() if cuda else [])],
         stdout=subprocess.DEVNULL)
     ninja = ["ninja", "-C", build, *([] if sys.stdout.isatty() else ["--quiet"])]
     run([*ninja, PYTHON_PROTO])
-    package = python_part(tree, build, {"mode": mode.upper(), "source": str(source)})
+    package = python_part(tree, build, {
+        "mode": mode.upper(), "convolutions": "oneDNN" if onednn else "Caffe",
+        "source": str(source)})
     print("setup: compiling Caffe (some minutes the first time)", flush=True)
     run(ninja)
     install_pycaffe(package, build)
@@ -265,7 +271,8 @@ def fingerprint(args):
     """What the environment was made from; an equal one means nothing to do."""
     digest = hashlib.sha256()
     patterns = ("requirements*.txt", "pyproject.toml", "tools/setup/environment.py",
-                "tools/setup/caffe_tree.py", "tools/setup/CMakeLists.txt", "spn/caffe/*")
+                "tools/setup/caffe_tree.py", "tools/setup/CMakeLists.txt", "spn/caffe/*",
+                "ResNetF/caffe/*")
     for path in sorted(p for pattern in patterns for p in ROOT.glob(pattern) if p.is_file()):
         digest.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
     if args.caffe_src:
@@ -273,6 +280,7 @@ def fingerprint(args):
             if path.suffix in (".cpp", ".hpp", ".h", ".cu", ".proto", ".py"):
                 digest.update(f"{path} {path.stat().st_mtime_ns}\n".encode())
     return {"made_from": digest.hexdigest(), "root": str(ROOT), "cuda": args.cuda,
+            "onednn": args.onednn,
             "caffe_src": str(args.caffe_src or ""), "python": args.python or ""}
 
 
@@ -294,6 +302,7 @@ def write_stamp(stamp):
 def choices(args, stamp):
     """Options that are not given stay as they were when .venv was made."""
     args.cuda = stamp.get("cuda", 0) if args.cuda is None else args.cuda
+    args.onednn = stamp.get("onednn", 1) if args.onednn is None else args.onednn
     args.python = args.python or stamp.get("python", "")
     if args.caffe_src is None:
         args.caffe_src = stamp.get("caffe_src", "")
@@ -307,6 +316,8 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--caffe-src", help="Caffe source tree to use instead (or: pinned)")
     parser.add_argument("--cuda", type=int, choices=(0, 1), help="1: compile for CUDA as well")
+    parser.add_argument("--onednn", type=int, choices=(0, 1),
+                        help="0: no oneDNN, all by Caffe and OpenBLAS")
     parser.add_argument("--python", help="Python to use (one that Boost.Python exists for)")
     parser.add_argument("--slurm", action="store_true",
                         help="install Slurm as well, for the tests of tests/slurm")
@@ -323,9 +334,9 @@ def main():
     if args.caffe_src:
         caffe_tree.tree_kind(args.caffe_src)
     STAMP.unlink(missing_ok=True)
-    install_debian_packages(DEBIAN_PACKAGES)
+    install_debian_packages(DEBIAN_PACKAGES + (ONEDNN_PACKAGES if args.onednn else []))
     make_venv(choose_python(args.python), args.cuda)
-    build_caffe(caffe_source(args.caffe_src), bool(args.cuda))
+    build_caffe(caffe_source(args.caffe_src), bool(args.cuda), args.onednn)
     write_stamp(wanted)
     print("setup: done; next: make check")
 

@@ -10,9 +10,10 @@ from segspn.errors import UserError
 
 
 def build_info():
-    """{'mode': 'CPU' or 'CUDA', 'source': the tree it was built from}."""
+    """{'mode': 'CPU' or 'CUDA', 'convolutions': whose on the CPU, 'source': the tree it is of}."""
     path = Path(caffe.__file__).with_name("build.json")
-    return json.loads(path.read_text()) if path.is_file() else {"mode": "CPU", "source": "unknown"}
+    return json.loads(path.read_text()) if path.is_file() else {
+        "mode": "CPU", "convolutions": "Caffe", "source": "unknown"}
 
 
 def gpu_count():

@@ -16,6 +16,7 @@ from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
 from segspn import files, surroundings
+from segspn.caffenet import device
 from segspn.errors import UserError
 
 HEADER = "# Written by write_prototxts.py from nets.py, which is the place to change it.\n"
@@ -177,6 +178,18 @@ def wants_gpu(solver):
             and (solver.HasField("solver_mode") or solver.HasField("device_id")))
 
 
+def sharing_memory(net):
+    """A copy of a NetParameter whose blobs share memory where they can (ResNetF/caffe).
+
+    What its blobs hold after a pass is right for inputs, outputs, losses, and blobs next to
+    Python layers; of the others, data in TEST and diffs in TRAIN may be of another blob.
+    """
+    copy = type(net)()
+    copy.CopyFrom(net)
+    copy.state.stage.append("share_memory")
+    return copy
+
+
 def build(create, message, *arguments, what="this net"):
     """create(path, *arguments) on a temporary prototxt of `message`; `what` names it in errors.
 
@@ -201,14 +214,18 @@ def _check(made, what):
 def _check_memory(net, is_trained):
     """Raises UserError where limits of this process are below what the net takes, as measured.
 
-    A blob has, beside its numbers, their differences in training, and as much in buffers.
+    Blobs share memory, and oneDNN has code and buffers of its own for each convolution; without
+    it a blob has, beside its numbers, their differences in training, and as much in buffers.
     """
     blobs = sum(blob.count for blob in net.blobs.values())
     weights = sum(blob.count for blobs in net.params.values() for blob in blobs)
-    numbers = 4.5 * blobs + 4 * weights if is_trained else 2.5 * blobs + weights
-    surroundings.check_addresses(
-        (psutil.Process().memory_info().vms + 4 * numbers) / surroundings.MIB, "this net",
-        "take a smaller --size")
+    lean = device.build_info()["convolutions"] == "oneDNN"
+    numbers = ((0.7 if lean else 4.5) * blobs + 4 * weights if is_trained
+               else (0.25 if lean else 2.5) * blobs + weights)
+    needed = (psutil.Process().memory_info().vms + 4 * numbers) / surroundings.MIB
+    if lean:
+        needed += 3.5 * sum(layer.type == "Convolution" for layer in net.layers)
+    surroundings.check_addresses(needed, "this net", "take a smaller --size")
 
 
 def _check_sums(net, what):

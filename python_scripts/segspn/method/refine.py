@@ -57,7 +57,8 @@ class Refiner:
                 layer.input_param.shape[0].dim[0] = objects
             if layer.type == "Tile":
                 layer.tile_param.tiles = objects
-        self._net = prototxt.build(caffe.Net, description, caffe.TEST, what=f"net {path}")
+        self._net = prototxt.build(caffe.Net, prototxt.sharing_memory(description), caffe.TEST,
+                                   what=f"net {path}")
         report = weights.load(self._net, weights_path, blobs)
         if report.filler:
             raise UserError(f"weights {weights_path} are not those of a trained {kind.name}: "

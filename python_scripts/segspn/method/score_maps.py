@@ -35,7 +35,8 @@ def load_net(weights_path, folder, scale=1.0, size=None):
     description = prototxt.read_net(path)
     shape = description.layer[0].input_param.shape[0]
     shape.dim[2:4] = deploy.checked_size(size, backbone) if size else working_size(backbone, scale)
-    net = prototxt.build(caffe.Net, description, caffe.TEST, what=f"net {path}")
+    net = prototxt.build(caffe.Net, prototxt.sharing_memory(description), caffe.TEST,
+                         what=f"net {path}")
     report = weights.load(net, weights_path, blobs)
     if report.filler:
         raise UserError(f"weights {weights_path} are not those of a trained ResNetF: "

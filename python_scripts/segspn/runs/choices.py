@@ -12,7 +12,7 @@ from segspn.caffenet import deploy, prototxt, weights
 from segspn.data import davis
 from segspn.errors import UserError, count
 from segspn.method import refine
-from segspn.runs import checks, plan, settings, workflow
+from segspn.runs import checks, plan, settings, steps, workflow
 from spn import nets as refinement
 
 DAVIS_ITERATIONS = 3000  # of ResNet-101, a video or object, as in the release
@@ -37,7 +37,8 @@ def run_of(args):
         iterations=args.iterations or default_iterations(backbone), snapshot=args.snapshot,
         size=cli.size_text(working_size(args, backbone, data, names)), base_lr=args.base_lr,
         seed=args.seed, craf=args.craf, generic=generic, gpus=tuple(args.gpus),
-        cluster=args.cluster, restart=args.restart, keep=args.keep_snapshots)
+        cluster=args.cluster, restart=args.restart, keep=args.keep_snapshots,
+        train_both=args.train_both)
     checks.check(run)
     return run
 
@@ -122,12 +123,19 @@ def machine_memory():
 
 
 def shares(args, run):
-    """(jobs at a time, threads of each): jobs x threads is never more than the cores."""
+    """(jobs at a time, threads of each): jobs x threads is never more than the cores.
+
+    There are no more jobs at a time than trainings, which take most of the time: a run of one
+    has all cores for it.
+    """
     if args.cluster:
         return args.jobs or CLUSTER_JOBS, args.threads or CLUSTER_THREADS
     cores = len(os.sched_getaffinity(0))
-    jobs = args.jobs or max(1, min(len(args.gpus) or cores, cores // (args.threads or 1), int(
-        workflow.MEMORY_SHARE * machine_memory() / plan.memory_mb(run, "train_object"))))
+    trainings = sum(name.startswith("train") for name, _ in steps.jobs(run))
+    memory = workflow.MEMORY_SHARE * machine_memory()
+    jobs = args.jobs or max(1, min(
+        len(args.gpus) or cores, cores // (args.threads or 1), max(1, trainings),
+        int(memory / plan.memory_mb(run, "train_object"))))
     if jobs * (args.threads or 1) > cores:
         raise UserError(f"{jobs} jobs of {args.threads or 1} threads are more than the {cores} "
                         "cores; give fewer --jobs or --threads")
@@ -145,6 +153,10 @@ def notes(run, jobs):
     if run.evaluated and partly:
         lines.append(f"note: without an annotation of every frame, not evaluated: "
                      f"{', '.join(partly)}")
+    single = [name for name in run.videos if steps.only_object(run, name) is not None]
+    if single:
+        lines.append("note: of one object, trained once for foreground and object "
+                     f"(--train-both: twice): {', '.join(single)}")
     for name in run.videos:
         lines += [f"note: first annotation of {name}: {note}"
                   for note in davis.void_notes(run.data_set.first_frame(name)[1])]

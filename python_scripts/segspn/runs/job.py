@@ -33,8 +33,9 @@ class Ended(Exception):
 class Job:
     """A job of a run, in the folder of which it works."""
 
-    def __init__(self, step, whose, parent, ends):
-        self.run = settings.Run.read(".")
+    def __init__(self, step, whose, threads, parent, ends):
+        run = settings.Run.read(".")
+        self.run = run.with_threads(threads or run.threads)
         self.name, self.whose = step, whose
         self.step, self.path = steps.STEPS[step], steps.job_path(step, whose)
         self.commands = self.step.commands(self.run, *whose)
@@ -154,12 +155,13 @@ def main():
     parser.add_argument("step", choices=list(steps.STEPS))
     parser.add_argument("sequence", nargs="?")
     parser.add_argument("object", nargs="?", type=int)
+    parser.add_argument("--threads", type=cli.whole(), help="of this job (the run's)")
     parser.add_argument("--parent", type=int, default=os.getppid(),
                         help="process with which the job ends (the one that starts it)")
     args = parser.parse_args()
     whose = tuple(part for part in (args.sequence, args.object) if part is not None)
     with signals.EndSignals() as ends:
-        job = Job(args.step, whose, args.parent, ends)
+        job = Job(args.step, whose, args.threads, args.parent, ends)
         try:
             job.perform()
         except Ended as end:

@@ -1,8 +1,7 @@
 """What a run takes: jobs, hours and disk for a dry run; memory and time limits of jobs.
 
 Hours are from a training iteration and a frame that are timed on this machine, at that
-moment.  As a program, this times them for the settings of a run on stdin: Caffe keeps the
-memory of a net for as long as its process lives.
+moment (segspn.runs.timing).  No Caffe here: Snakemake reads this, on a cluster in every job.
 """
 
 import functools
@@ -12,22 +11,17 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from dataclasses import asdict, dataclass
 
-import numpy as np
 from tabulate import tabulate
 
-from ResNetF import nets
+from ResNetF import WORKING_SIZE
 from segspn import cli, files, signals
-from segspn.caffenet import device, published_head, weights
-from segspn.errors import UserError, count, script
-from segspn.method import refine
-from segspn.runs import settings, steps
-from segspn.training import prototxts
+from segspn.errors import UserError, count
+from segspn.runs import steps
 
-PIXELS = math.prod(nets.WORKING_SIZE)
+PIXELS = math.prod(WORKING_SIZE)
 START = 3  # s of a job beside its work: Snakemake, Python, nets
 GPU = 5  # times that a GPU is faster than Needs.seconds, at least
 GUIDANCE = 2  # objects that take as much as what a frame has once, whatever its objects
@@ -201,7 +195,7 @@ def time_here(run, pending):
     if not steps_to_do & set(TIMED):
         return {}
     result = subprocess.run(
-        [sys.executable, "-P", "-m", "segspn.runs.plan", *(steps_to_do & set(TIMED))],
+        [sys.executable, "-P", "-m", "segspn.runs.timing", *(steps_to_do & set(TIMED))],
         input=json.dumps(asdict(run)), capture_output=True, text=True,
         env={**os.environ, "OPENBLAS_NUM_THREADS": threads, "OMP_NUM_THREADS": threads},
         preexec_fn=signals.end_with_parent(signal.SIGTERM))
@@ -214,49 +208,3 @@ def time_here(run, pending):
 def first_weights(run):
     """Path of the weights that the run's first training begins with."""
     return files.PYTHON_SCRIPTS / (run.generic["weights"] if run.generic else run.weights)
-
-
-def clocked(function):
-    begin = time.perf_counter()
-    function()
-    return time.perf_counter() - begin
-
-
-def time_net(run):
-    """Of a training iteration, and of the forward pass of the same net."""
-    backbone = nets.BACKBONES[run.backbone]
-    source = ({"layer": "FirstFrameForeground", "sequence": next(iter(run.videos))} if run.videos
-              else {"layer": "GenericForeground", "lists": tuple(run.generic["lists"])})
-    solver = prototxts.solver_in_memory(backbone, nets.train(
-        backbone, data=run.data, size=cli.size(run.size), seed=0,
-        augmentation=nets.AUGMENTATION, **source))
-    weights.load(solver.net, first_weights(run))
-    published_head.set_bilinear(solver.net)
-    solver.step(1)  # the first allocates memory
-    return {"train": clocked(lambda: solver.step(1)), "infer": clocked(solver.net.forward)}
-
-
-def time_refinement(run):
-    """Of the first frame of the first video, with its objects."""
-    sequence, objects = next(iter(run.videos.items()))
-    frame, annotation = run.data_set.first_frame(sequence)
-    scores = np.stack([(annotation == k).astype(np.uint8) * 255 for k in objects])
-    refiner = refine.Refiner(files.PYTHON_SCRIPTS / run.refinement, annotation.shape, len(objects))
-    refiner(frame, scores)  # the first allocates memory
-    return {"refine": clocked(lambda: refiner(frame, scores))}
-
-
-@script
-def main():
-    parser = cli.parser(__doc__)
-    parser.add_argument("what", nargs="+", choices=list(TIMED))
-    wanted, run = parser.parse_args().what, settings.Run(**json.load(sys.stdin))
-    device.use(None)
-    # The net last: its Python layers are never freed.
-    found = time_refinement(run) if "refine" in wanted else {}
-    found |= time_net(run) if {"train", "infer"} & set(wanted) else {}
-    print(json.dumps({name: found[name] for name in TIMED if name in wanted}))
-
-
-if __name__ == "__main__":
-    main()

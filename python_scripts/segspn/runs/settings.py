@@ -41,6 +41,7 @@ class Run:
     cluster     "slurm", or None for this machine
     restart     train anew what was trained with other settings
     keep        keep all snapshots
+    train_both  train foreground and object also where a video has one object alone
     """
 
     name: str
@@ -64,6 +65,7 @@ class Run:
     cluster: str | None = None
     restart: bool = False
     keep: bool = False
+    train_both: bool = False
 
     @property
     def folder(self):

@@ -25,6 +25,7 @@ class Step:
     reads      (run, *whose) -> paths of the files it reads that no job makes
     on_gpu     whether its commands take --gpu
     is_quick   whether it takes seconds, and no job of a cluster
+    is_alone   whether all others wait for it, so that it has all cores of this machine
     """
 
     per: str
@@ -34,6 +35,7 @@ class Step:
     reads: Callable = lambda run, *whose: []
     on_gpu: bool = False
     is_quick: bool = False
+    is_alone: bool = False
 
 
 def frames(run, sequence):
@@ -91,8 +93,25 @@ def inference_options(run):
     return cli.inference_options(files.PYTHON_SCRIPTS / run.data, cli.size(run.size))
 
 
+def only_object(run, sequence):
+    """The object of a video whose model is that of the foreground as well, or None.
+
+    Where there is no other object, both have the same samples, first weights and solver, and
+    trainings of one seed end with the same weights, bit for bit.
+    """
+    objects = run.videos[sequence]
+    return objects[0] if len(objects) == 1 and not run.train_both else None
+
+
+def needed_for_masks(run, sequence):
+    """Who trains the foreground's model."""
+    k = only_object(run, sequence)
+    return [("train_foreground", (sequence,)) if k is None else ("train_object", (sequence, k))]
+
+
 def infer_foreground(run, sequence):
-    return [["infer_test_fgbg.py", files.from_scripts(model(run, sequence)),
+    weights = model(run, sequence, only_object(run, sequence))
+    return [["infer_test_fgbg.py", files.from_scripts(weights),
              "../results/ResNetF_fgbg", sequence, *inference_options(run)]]
 
 
@@ -246,7 +265,7 @@ STEPS = {
                                  files.ROOT / "ResNetF/generic/solver.prototxt"),
         lambda run: [generic_model(run)], needs=lambda run: [("generic_prototxts", ())],
         reads=lambda run: [*generic_images(run), files.PYTHON_SCRIPTS / run.generic["weights"]],
-        on_gpu=True),
+        on_gpu=True, is_alone=True),
     "prototxts": Step("sequence", prototxts, prototxt_files, needs=lambda run, sequence: [],
                       reads=video, is_quick=True),
     "train_foreground": Step(
@@ -258,8 +277,7 @@ STEPS = {
         lambda run, sequence, k: [model(run, sequence, k)], needed_for_training, read_by_training,
         on_gpu=True),
     "infer_foreground": Step(
-        "sequence", infer_foreground, foreground_masks,
-        lambda run, sequence: [("train_foreground", (sequence,))], video, on_gpu=True),
+        "sequence", infer_foreground, foreground_masks, needed_for_masks, video, on_gpu=True),
     "infer_object": Step(
         "object", infer_object, score_maps,
         lambda run, sequence, k: [("train_object", (sequence, k))], video, on_gpu=True),
@@ -294,6 +312,8 @@ def jobs(run):
         wanted += [("generic_prototxts", ()), ("train_generic", ())]
     for sequence, objects in run.videos.items():
         for name, step in STEPS.items():
+            if name == "train_foreground" and only_object(run, sequence) is not None:
+                continue
             if step.per == "sequence":
                 wanted.append((name, (sequence,)))
             elif step.per == "object":

@@ -38,7 +38,7 @@ def solver_in_memory(kind, net):
     """
     parameters = nets.solver(kind, "", "unused", snapshot=0, display=0, random_seed=0)
     parameters.ClearField("train_net")
-    parameters.train_net_param.CopyFrom(net)
+    parameters.train_net_param.CopyFrom(prototxt.sharing_memory(net))
     return prototxt.build(caffe.get_solver, parameters)
 
 

@@ -205,6 +205,7 @@ class Training:
         if self._seed_is_given or parameters.random_seed < 0:  # -1: not set
             parameters.random_seed = self.seed
         parameters.snapshot_prefix = self.snapshots.working_prefix
+        parameters.train_net_param.CopyFrom(prototxt.sharing_memory(parameters.train_net_param))
         return prototxt.build(caffe.get_solver, parameters, what=f"the net of solver {self.path}")
 
     def _check_statistics(self):
