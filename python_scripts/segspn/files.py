@@ -165,7 +165,7 @@ def _fault(data):
     try:
         if data.startswith(b"\xff\xd8"):
             # Reads all of the data, but computes few of the pixels.
-            simplejpeg.decode_jpeg(data, "GRAY", min_factor=8)
+            simplejpeg.decode_jpeg(data, "GRAY", min_height=1, min_width=1, min_factor=8)
         elif data.startswith(b"\x89PNG"):
             with Image.open(io.BytesIO(data)) as image:
                 image.verify()
