@@ -181,10 +181,15 @@ void OnednnConvolutionLayer::Fold() {
       versions.push_back(std::make_pair(data.get(), data->version()));
     }
   }
-  if (versions == versions_) {
-    return;
+  if (versions != versions_) {
+    versions_ = versions;
+    FoldNumbers();
+    FoldWeights();
   }
-  versions_ = versions;
+}
+
+// What there is a number a channel of.
+void OnednnConvolutionLayer::FoldNumbers() {
   factor_.assign(num_output_, 1);
   deviation_.assign(num_output_, 1);
   mean_.assign(num_output_, 0);
@@ -205,7 +210,10 @@ void OnednnConvolutionLayer::Fold() {
         (tail_.scale && tail_.scale->blobs().size() > 1 ?
          tail_.scale->blobs()[1]->cpu_data()[c] : 0);
   }
-  // The weights: scaled where there is a scale, in the layout that is wanted.
+}
+
+// Scaled where there is a scale, in the layout that is wanted.
+void OnednnConvolutionLayer::FoldWeights() {
   weights_ = blobs_[0]->cpu_data();
   const Layout plain = onednn::Plain(blobs_[0]->shape());
   const bool scaled = tail_.norm || tail_.scale, reordered = weights_layout_ != plain;

@@ -55,6 +55,8 @@ class OnednnConvolutionLayer : public ConvolutionLayer<float> {
   void PlanBackward(const Blob<float>& bottom, const Blob<float>& top);
   bool HasBias() const;
   void Fold();
+  void FoldNumbers();
+  void FoldWeights();
   const float* BackwardTail(Blob<float>* top);
   bool WantsParameterGradients();
   void AddGradients(const float* weights, const float* bias);
