@@ -11,7 +11,7 @@ from ResNetF import nets
 from segspn.errors import UserError
 from spn.nets import DIRECTIONS
 from tests.support.frames import fails_in_one_line
-from tools.bench import cases, common, jobs, propagation, sandbox
+from tools.bench import cases, common, jobs, propagation, pytorch, sandbox
 from tools.bench import nets as bench_nets
 from tools.bench.__main__ import main, parse_arguments
 
@@ -32,9 +32,10 @@ def table_lines(text):
 @pytest.fixture
 def quick(tmp_path, monkeypatch, capsys):
     """The lines of the tables and the numbers that a quick run of a subcommand writes."""
-    def quick_run(name):
+    def quick_run(name, *options):
         output = tmp_path / "out"
-        monkeypatch.setattr(sys, "argv", ["bench", name, "--quick", "--output", str(output)])
+        monkeypatch.setattr(sys, "argv", ["bench", name, "--quick", "--output", str(output),
+                                          *map(str, options)])
         main()
         assert sorted(path.name for path in output.iterdir()) == [f"{name}.json", f"{name}.md"]
         text, found = (output / f"{name}.md").read_text(), json.loads(
@@ -48,6 +49,61 @@ def quick(tmp_path, monkeypatch, capsys):
 
 def all_positive(rows):
     return all(math.isfinite(n) and n > 0 for row in rows for n in numbers_of(row))
+
+
+THIN = nets.RESNET50_THIN.name
+# Speaks as torch_twin.py does, without PyTorch.
+STUB = """
+import sys
+print({count}, "2.99", 1, flush=True)
+for _ in sys.stdin:
+    print(0.5, flush=True)
+print(123.0)
+"""
+
+
+def test_layers_tells_of_every_type(quick):
+    lines, found = quick("layers", "--net", THIN)
+    assert {what.split()[0] for what in found} >= {"infer", "train"}
+    for work in ("infer", "train"):
+        rows = next(part["rows"] for what, part in found.items() if what.startswith(work))
+        by_type = {row["type"]: row for row in rows}
+        assert by_type["Convolution"]["number"] == 57 and by_type["BatchNorm"]["number"] == 53
+        assert sum(row["share"] for row in rows) == pytest.approx(1)
+        assert by_type["Convolution"]["forward"] > 0
+        assert (by_type["Convolution"]["backward"] > 0) == (work == "train")
+        assert 20 < by_type["Convolution"]["parameters_mb"] < 30
+    assert sum(line[0] == "all" for line in lines) == 2
+
+
+def twin(path, monkeypatch, count):
+    path.write_text(STUB.format(count=count))
+    monkeypatch.setattr(pytorch, "TWIN", path)
+
+
+def test_torch_compares_both_in_turn(quick, monkeypatch, tmp_path):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # what it changes is changed back
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+    monkeypatch.setenv("MKL_NUM_THREADS", "1")
+    twin(tmp_path / "twin.py", monkeypatch, 6176887)
+    lines, found = quick("torch", "--python", sys.executable, "--net", THIN, "--threads", 1)
+    assert [(row["what"], row["threads"]) for row in found["rows"]] == [
+        ("inference", 1), ("training iteration", 1)]
+    for row in found["rows"]:
+        assert row["torch"]["median"] == 0.5 and row["torch_peak_mb"] == 123
+        assert row["ratio"] == pytest.approx(row["ours"]["median"] / 0.5) and row["peak_mb"] > 100
+    assert len(lines) == 4
+
+
+@pytest.mark.parametrize("count, message", [
+    (7, "7 parameters in PyTorch, [0-9]+ here"), ("nosuch", "says? why it does not compute")])
+def test_another_net_in_torch_is_refused(monkeypatch, tmp_path, count, message):
+    for name in ("OMP", "OPENBLAS", "MKL"):
+        monkeypatch.setenv(f"{name}_NUM_THREADS", "1")
+    twin(tmp_path / "twin.py", monkeypatch, count)
+    with pytest.raises(UserError, match=message):
+        pytorch.run(parse_arguments(["torch", "--quick", "--python", sys.executable, "--net", THIN,
+                                     "--threads", "1"]))
 
 
 @pytest.mark.slow
