@@ -140,6 +140,7 @@ class Tails {
 
 template <>
 std::vector<int> TakeOverTails<float>(const Net<float>& net) {
+  onednn::UseThreads();
   Tails tails(net);
   for (int i = 0; i < net.layers().size(); ++i) {
     tails.TakeOver(i);

@@ -13,6 +13,8 @@
 #include "caffe/common.hpp"
 #include "parallel.hpp"
 
+extern "C" void openblas_set_num_threads(int) __attribute__((weak));
+
 namespace onednn {
 
 using dnnl::memory;
@@ -47,6 +49,9 @@ void UseOneThread() {
 int UseThreads() {
   static const bool is_ready = []() {
     omp_set_num_threads(spn::Threads());
+    if (openblas_set_num_threads) {
+      openblas_set_num_threads(1);  // its threads would wait beside OpenMP's, and take their time
+    }
 #pragma omp parallel
     UseSignalStack();  // of OpenMP's threads
     CHECK_EQ(pthread_atfork(nullptr, nullptr, UseOneThread), 0);

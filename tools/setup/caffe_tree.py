@@ -29,6 +29,9 @@ class Change:
     count: int = 1
 
 
+# Before loops over parameters, each of which is for itself.
+IN_PARALLEL = "#pragma omp parallel for schedule(dynamic) if (Caffe::mode() == Caffe::CPU)\n"
+
 CHANGES = [
     Change("src/caffe/net.cpp", '#include "caffe/test/test_caffe_main.hpp"\n', "",
            "the library must not need gtest", trees=("ssd",)),
@@ -91,6 +94,15 @@ CHANGES = [
     Change("src/caffe/net.cpp", "if (layer_need_backward_[i]) {\n      layers_[i]->Backward(",
            "if (layer_need_backward_[i] && !TakenOver(i)) {\n      layers_[i]->Backward(",
            "layers that were taken over have nothing to do"),
+    *(Change(path, old, old[:at] + IN_PARALLEL + old[at:],
+             "parameters are updated by all threads of OpenMP")
+      for path, old, at in (
+          ("src/caffe/net.cpp", "  for (int i = 0; i < learnable_params_.size(); ++i) {\n"
+           "    learnable_params_[i]->Update();\n", 0),
+          ("src/caffe/net.cpp", "  for (int i = 0; i < learnable_params_.size(); ++i) {\n"
+           "    Blob<Dtype>* blob = learnable_params_[i];\n", 0),
+          ("src/caffe/solvers/sgd_solver.cpp",
+           "  ClipGradients();\n  for (int param_id = 0;", len("  ClipGradients();\n")))),
     Change("include/caffe/net.hpp", "  DISABLE_COPY_AND_ASSIGN(Net);\n",
            """  /// @brief Whether a layer's work is done by the convolution before it.
   bool TakenOver(int i) const {
