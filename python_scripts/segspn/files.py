@@ -1,5 +1,6 @@
 """Files that are whole or not there, and folders of them."""
 
+import codecs
 import io
 import os
 import tempfile
@@ -53,6 +54,16 @@ def existing_file(path, what):
         raise UserError(f"{what} {path} does not exist" if not path.exists()
                         else f"{what} {path} is not a file")
     return path
+
+
+def read_text(path):
+    """The text of a file that a user wrote: UTF-8, or UTF-16 by its byte order mark.
+
+    Editors of Windows write such a mark, in UTF-8 as well.  Raises UnicodeDecodeError.
+    """
+    with path.open("rb") as file:
+        is_wide = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    return path.read_text("utf-16" if is_wide else "utf-8-sig")
 
 
 def is_hidden(path):

@@ -1,6 +1,5 @@
 """Writes nets and solvers; reads them, and checks them before Caffe sees them."""
 
-import codecs
 import importlib
 import math
 import os
@@ -47,11 +46,8 @@ def read(path, message, what):
     if not path.exists():
         raise UserError(f"{what} {path} does not exist{_how_to_write(path)}")
     files.existing_file(path, what)
-    with path.open("rb") as file:
-        is_wide = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
     try:
-        # Editors of Windows write a byte order mark, in UTF-8 as well.
-        text = path.read_text("utf-16" if is_wide else "utf-8-sig")
+        text = files.read_text(path)
         return text_format.Parse(text, message)
     except (text_format.ParseError, UnicodeDecodeError) as error:
         is_other = isinstance(error, UnicodeDecodeError) or "\0" in text

@@ -1,6 +1,5 @@
 """The DAVIS layout on disk: its paths, its lists, its annotations, and what names may be."""
 
-import codecs
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,10 +42,8 @@ def list_path(root, name):
 
 def read_list(path):
     """The lines of a list, without empty ones and comments (#).  Raises UserError for no text."""
-    data = files.existing_file(path, "list").read_bytes()
-    utf_16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        lines = data.decode("utf-16" if utf_16 else "utf-8-sig").splitlines()
+        lines = files.read_text(files.existing_file(path, "list")).splitlines()
     except UnicodeDecodeError as error:
         raise UserError(f"list {path} is not UTF-8 text") from error
     return [line for line in map(str.strip, lines) if line and not line.startswith("#")]
