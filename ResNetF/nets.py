@@ -15,8 +15,9 @@ They have the same scores, gradients and SGD trajectory; the first is several
 times cheaper.  segspn.caffenet.published_head converts weights from the second to the first.
 """
 
+import dataclasses
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import caffe
 from caffe import layers as L
@@ -26,6 +27,7 @@ from ResNetF import WORKING_SIZE
 
 AUGMENTATION = (3000, 0.05, 5, 0.1, 0.1, 1)
 FEATURES = 128  # channels of feat08
+DECODER = 64  # channels of the decoder
 FIXED = {"lr_mult": 0, "decay_mult": 0}
 
 
@@ -34,11 +36,16 @@ class Backbone:
     """A residual backbone, its head's geometry, and the training that suits it.
 
     stages       channels of the stages at strides 8, 16 and 32
-    offsets      Crop offsets after the upsampling of res5, res4 and the score
+    offsets      Crop offsets after each upsampling, from stride 32 down to that of the score
     landmark     name of a layer that no other backbone has
-    weights      where its initial weights are looked for, from python_scripts/
-    head_lr      learning rate of feat08 and score08, times the solver's
+    weights      that fine-tuning to a video begins with, from python_scripts/
+    pretrained   that the generic training begins with, from python_scripts/
+    head_lr      learning rate of the head, times the solver's
     normalize    whether the loss is averaged over the pixels
+    solver       fields of the solver
+    decodes      whether its head is the decoder, with features of stride 4, or the paper's
+    crops        that it is trained on (segspn.training.crops); None: whole frames, as in 2017
+    recipes      {name: {field: value}} of other trainings of it
     """
 
     name: str
@@ -49,19 +56,38 @@ class Backbone:
     head_lr: float
     normalize: bool
     solver: dict
+    pretrained: str = ""
+    decodes: bool = False
+    crops: dict | None = None
+    recipes: dict = field(default_factory=dict)
+
+    def recipe(self, name):
+        """This backbone with another training: a name in `recipes`, or None for its own."""
+        return dataclasses.replace(self, **self.recipes[name]) if name else self
 
 
+POLY = {"lr_policy": "poly", "power": 0.9}
+SGD = {"momentum": 0.9, "weight_decay": 5e-4}
 RESNET101 = Backbone(
     name="resnet101", stages=(512, 1024, 2048), offsets=(2, 0, 8), landmark="res2a_branch1",
-    weights="../ResNetF/PN_ResNetF.caffemodel", head_lr=1, normalize=False,
+    weights="../ResNetF/PN_ResNetF.caffemodel", pretrained="../models/resnet101.caffemodel",
+    head_lr=1, normalize=False,
     solver={"base_lr": 1e-10, "momentum": 0.99, "weight_decay": 5e-4, "max_iter": 30000,
             "snapshot": 3000})
 RESNET50_THIN = Backbone(
-    name="resnet50_thin", stages=(256, 512, 1024), offsets=(1, 1, 4),
+    name="resnet50_thin", stages=(256, 512, 1024), offsets=(1, 2, 1, 2),
     landmark="conv_stage0_block0_branch2a", weights="../models/resnet50_thin.caffemodel",
-    head_lr=10, normalize=True,
-    solver={"base_lr": 6e-3, "momentum": 0.9, "weight_decay": 5e-4, "max_iter": 200,
-            "snapshot": 200})
+    pretrained="../models/resnet50_thin.caffemodel", head_lr=1, normalize=True, decodes=True,
+    solver={**SGD, **POLY, "base_lr": 2e-3, "max_iter": 200, "snapshot": 200},
+    crops={"size": (256, 448), "scale": (0.8, 1.25), "angle": 8, "colour": 0.3},
+    recipes={
+        "generic": {
+            "head_lr": 10,
+            "crops": {"size": (320, 320), "batch": 8, "scale": (0.5, 1.5), "angle": 10,
+                      "colour": 0.7},
+            "solver": {**SGD, **POLY, "base_lr": 3e-3, "max_iter": 10000, "snapshot": 1000}},
+        "best": {
+            "solver": {**SGD, **POLY, "base_lr": 2e-3, "max_iter": 800, "snapshot": 400}}})
 BACKBONES = {backbone.name: backbone for backbone in (RESNET101, RESNET50_THIN)}
 
 
@@ -76,9 +102,9 @@ def size_is_valid(backbone, height, width):
     def fits(length):
         if length < 32:
             return False
-        half = math.ceil(length / 2)
-        stride8 = math.ceil((math.ceil((half - 3) / 2) + 1) / 2)
-        return 8 * stride8 + 8 >= length + backbone.offsets[2]
+        stride4 = math.ceil((math.ceil(length / 2) - 3) / 2) + 1
+        cells, stride = (stride4, 4) if backbone.decodes else (math.ceil(stride4 / 2), 8)
+        return stride * (cells + 1) >= length + backbone.offsets[-1]
     return fits(height) and fits(width)
 
 
@@ -238,15 +264,42 @@ def published_head(n, backbone, stages):
     return n.feat08
 
 
+def decoder(n, backbone, stages):
+    """Features at stride 4: {up x 2, add the projected stage, 3x3 convolution, ReLU}, thrice."""
+    lr, top = backbone.head_lr, None
+    for stride, stage, offset in zip((32, 16, 8, 4), reversed(stages), (0, *backbone.offsets)):
+        part = head_conv(stage, DECODER, lr, kernel=1)
+        n[f"project{stride}"] = part
+        if top is not None:
+            n[f"upsample{stride}"] = upsample(top, DECODER, 2, dense=False)
+            n[f"crop{stride}"] = L.Crop(n[f"upsample{stride}"], part, axis=2, offset=offset)
+            n[f"sum{stride}"] = part = L.Eltwise(part, n[f"crop{stride}"])
+        n[f"decode{stride}"] = head_conv(part, DECODER, lr, kernel=3)
+        top = relu(n, n[f"decode{stride}"], f"decode{stride}_relu")
+    return top
+
+
+def head_conv(bottom, num_output, head_lr, kernel):
+    """Convolution of the thin net's head, He initialisation."""
+    return L.Convolution(
+        bottom, num_output=num_output, kernel_size=kernel, pad=kernel // 2,
+        weight_filler={"type": "msra"},
+        param=[{"lr_mult": head_lr, "decay_mult": 1}, {"lr_mult": 2 * head_lr, "decay_mult": 0}])
+
+
 def score(n, backbone, head="projected"):
     """Writes backbone and head on top of n.data; the result is n.score_ori, N x 2 x H x W."""
-    stages = {"resnet101": resnet101, "resnet50_thin": resnet50_thin}[backbone.name](n)[1:]
-    features = {"projected": projected_head, "published": published_head}[head](
-        n, backbone, stages)
-    n.score08 = classifier(features, 2, backbone.head_lr)
-    n.upscore = upsample(n.score08, 2, 8, dense=head == "published")
+    stages = {"resnet101": resnet101, "resnet50_thin": resnet50_thin}[backbone.name](n)
+    if backbone.decodes:
+        n.score04 = classifier(decoder(n, backbone, stages), 2, backbone.head_lr)
+        n.upscore = upsample(n.score04, 2, 4, dense=False)
+    else:
+        features = {"projected": projected_head, "published": published_head}[head](
+            n, backbone, stages[1:])
+        n.score08 = classifier(features, 2, backbone.head_lr)
+        n.upscore = upsample(n.score08, 2, 8, dense=head == "published")
     # The release's layer is called `score` and its top `score_ori`.
-    n.score_ori = L.Crop(n.upscore, n.data, axis=2, offset=backbone.offsets[2], name="score")
+    n.score_ori = L.Crop(n.upscore, n.data, axis=2, offset=backbone.offsets[-1], name="score")
 
 
 # --------------------------------------------------------------------- nets

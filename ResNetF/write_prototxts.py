@@ -16,7 +16,7 @@ import shlex
 from ResNetF import nets
 from segspn import cli
 from segspn.caffenet import deploy, prototxt
-from segspn.data import davis
+from segspn.data import pairs
 from segspn.errors import UserError, script
 from segspn.files import from_scripts
 from segspn.runs import settings
@@ -34,16 +34,14 @@ def parse_arguments(argv=None):
     parser.add_argument("--size", type=cli.size, metavar="HEIGHTxWIDTH",
                         help="to work at (480x854)")
     cli.add_solver(parser)
-    parser.add_argument("--lists", nargs="+",
-                        help="image lists of the generic training, relative to the data")
+    cli.add_recipe(parser)
+    cli.add_generic(parser)
     parser.add_argument("--generic-only", action="store_true",
                         help="the generic training alone")
     parser.add_argument("--deploy", action="store_true", help="the tracked deploy nets")
     args = parser.parse_args(argv)
     if not (args.data or args.split or args.videos or args.deploy):
         raise UserError("name a data set with --data, or --split test-challenge; see --help")
-    if args.generic_only and not args.lists:
-        raise UserError("--generic-only: name the image lists with --lists")
     return args
 
 
@@ -56,28 +54,36 @@ def moved(text):
 def is_known(args):
     """Whether the published numbers of objects are enough."""
     return args.split == "test-challenge" and not (
-        args.data or args.videos or args.backbone or args.size or args.lists)
+        args.data or args.videos or args.backbone or args.size or args.lists or args.recipe)
 
 
 def write_data_set(args):
     """The trainings of the videos of a data set, and the generic one where it has lists."""
     backbone = nets.BACKBONES[args.backbone] if args.backbone else deploy.default_backbone()
-    data = davis.Davis(args.data or cli.DEFAULT_DATA)
+    data = pairs.data_set(args.data or cli.DEFAULT_DATA)
     size = deploy.checked_size(args.size or nets.WORKING_SIZE, backbone)
-    changes = cli.solver_changes(args, backbone)
-    for name in args.lists or ():
-        data.listed(name)
     if not args.generic_only:
+        backbone = deploy.with_recipe(backbone, args.recipe)
+        changes = cli.solver_changes(args, backbone)
         sequences = (settings.chosen_videos(data, args.split, args.videos or [])[0]
                      if args.split or args.videos else data.sequences())
         solver = prototxts.write_sequences(backbone, data, size, sequences, changes)
         print(f"wrote the trainings of {', '.join(sequences)} ({backbone.name})")
         print("next, in python_scripts/:",
               cli.command("solve.py", backbone.weights, from_scripts(solver)))
-    if args.lists:
-        solver = prototxts.write_generic(backbone, from_scripts(data.root), size, args.lists,
-                                         changes)
-        print(f"wrote the generic training ({backbone.name}): {from_scripts(solver)}")
+    if args.generic_only or args.lists:
+        write_generic(args, backbone, data, size)
+
+
+def write_generic(args, backbone, data, size):
+    """The generic training of a data set."""
+    backbone = deploy.generic_recipe(backbone)
+    lists, validation = pairs.generic_lists(data, args.lists, args.validation)
+    solver = prototxts.write_generic(backbone, from_scripts(data.root), size, lists,
+                                     cli.solver_changes(args, backbone), validation)
+    print(f"wrote the generic training ({backbone.name}): {from_scripts(solver)}")
+    print("next, in python_scripts/:",
+          cli.command("solve.py", backbone.pretrained, from_scripts(solver)))
 
 
 @script

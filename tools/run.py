@@ -22,7 +22,6 @@ from pathlib import Path
 from ResNetF import nets
 from segspn import cli
 from segspn.caffenet import device
-from segspn.data import davis
 from segspn.errors import script
 from segspn.method import craf_options, refine
 from segspn.runs import choices, workflow
@@ -54,14 +53,14 @@ def add_what(parser):
     what.add_argument("--refinement", type=Path, default=refine.SHIPPED,
                       help="weights of the refinement net (spn/refine_small.caffemodel)")
     what.add_argument("--size", type=cli.size, metavar="HEIGHTxWIDTH",
-                      help="to work at (480x854; for the thin net on videos of your own, a quarter "
-                      "of its area, in their shape)")
+                      help="to work at (480x854; for videos of your own its area, in their shape)")
     what.add_argument("--craf", type=craf_options.words, default=(), metavar="OPTIONS",
                       help="rules of the labels, in one text: those that segment_instances.py has")
     add_trainings(what)
 
 
 def add_trainings(what):
+    cli.add_recipe(what)
     what.add_argument("--seed", type=cli.seed, help="of the trainings (0)")
     what.add_argument("--base-lr", type=cli.rate, help="base_lr of the trainings")
     what.add_argument("--snapshot", type=cli.whole(), default=SNAPSHOT,
@@ -72,9 +71,8 @@ def add_trainings(what):
     what.add_argument("--generic-only", action="store_true",
                       help="train the generic foreground model alone")
     what.add_argument("--generic-iterations", type=cli.whole(),
-                      help="of the generic training (30000)")
-    what.add_argument("--lists", nargs="+", default=list(davis.TRAIN_LISTS),
-                      help=f"image lists of the generic training ({' '.join(davis.TRAIN_LISTS)})")
+                      help="of the generic training (30000; the thin net's 10000)")
+    cli.add_generic(what)
 
 
 def add_how(how):

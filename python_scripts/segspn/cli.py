@@ -157,6 +157,21 @@ def add_inference(arguments):
                        help="working size, as the net was trained at")
 
 
+def add_recipe(arguments):
+    arguments.add_argument("--recipe", type=name("recipe"), metavar="NAME",
+                           help="how to train: best takes longer (the backbone's own)")
+
+
+def add_generic(arguments):
+    """The images of the generic training."""
+    arguments.add_argument("--lists", nargs="+", metavar="LIST",
+                           help="of its images, relative to the data (those of DAVIS train and "
+                           "val; of a folder of pairs train.txt, or all)")
+    arguments.add_argument("--validation", nargs="+", metavar="LIST",
+                           help="of images that are held out (of pairs val.txt; every twentieth "
+                           "pair or video)")
+
+
 def add_solver(arguments):
     """The options that solver_changes reads."""
     arguments.add_argument("--iterations", type=whole(), help="max_iter of the solver")

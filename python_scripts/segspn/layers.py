@@ -6,6 +6,7 @@ x W), coarse and label (N x 1 x H x W each).  samples and refinement_crops, of s
 what they are and what `param_str` holds.
 """
 
+import os
 import time
 
 import caffe
@@ -16,8 +17,13 @@ from segspn.training import refinement_crops, samples
 from segspn.training.prefetch import Prefetcher
 
 
+def processes():
+    """How many prepare samples: one, as long as the cores are few and Caffe needs them."""
+    return max(1, min(8, (len(os.sched_getaffinity(0)) - 4) // 2))
+
+
 class _SampleLayer(caffe.Layer):
-    """A data layer: samples of `kind`, prepared one ahead."""
+    """A data layer: samples of `kind`, each process one ahead."""
 
     kind = None
 
@@ -29,7 +35,9 @@ class _SampleLayer(caffe.Layer):
         # pycaffe's lists of tops and bottoms can be indexed, but not iterated over.
         for i, shape in enumerate(self.samples.shapes):
             top[i].reshape(*shape)
-        self._prefetcher = Prefetcher(self.kind.__name__, self.param_str, self.samples.shapes)
+        self._prefetchers = [
+            Prefetcher(self.kind.__name__, self.param_str, self.samples.shapes)
+            for _ in range(processes())]
         self.seconds = 0.0  # spent in forward(): waiting for a sample, and copying it
         self.start(self.samples.parameters["seed"], 0)
 
@@ -38,19 +46,31 @@ class _SampleLayer(caffe.Layer):
         if seed < 0:
             raise UserError(f"seed must not be negative: {seed}")
         self.seed, self.iteration = seed, iteration
+        self._is_started = False
+
+    def _of(self, iteration):
+        """The process that prepares the sample of an iteration."""
+        return self._prefetchers[iteration % len(self._prefetchers)]
 
     def close(self):
-        """Ends the process that prepares samples: pycaffe never frees a layer."""
-        self._prefetcher.close()
+        """Ends the processes that prepare samples: pycaffe never frees a layer."""
+        for prefetcher in self._prefetchers:
+            prefetcher.close()
 
     def reshape(self, bottom, top):
         pass
 
     def forward(self, bottom, top):
         begin = time.perf_counter()
-        for i, array in enumerate(self._prefetcher.get(self.seed, self.iteration)):
+        number = len(self._prefetchers)
+        if not self._is_started:
+            self._is_started = True
+            for ahead in range(1, number):
+                self._of(self.iteration + ahead).request(self.seed, self.iteration + ahead)
+        prefetcher = self._of(self.iteration)
+        for i, array in enumerate(prefetcher.get(self.seed, self.iteration)):
             top[i].data[...] = array
-        self._prefetcher.request(self.seed, self.iteration + 1)
+        prefetcher.request(self.seed, self.iteration + number)
         self.iteration += 1
         self.seconds += time.perf_counter() - begin
 

@@ -148,10 +148,9 @@ def test_both_forms_have_the_same_weights_after_20_steps(pair):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backbone", nets.BACKBONES.values(), ids=lambda b: b.name)
-def test_real_nets_have_the_same_scores_in_both_forms(backbone):
-    """The full backbones, 64 x 72: BatchNorm statistics set so that numbers stay in range."""
-    built = {head: prototxt.build(caffe.Net, nets.deploy(backbone, True, head, (64, 72)),
+def test_resnet101_has_the_same_scores_in_both_forms():
+    """The full net, 64 x 72: BatchNorm statistics set so that numbers stay in range."""
+    built = {head: prototxt.build(caffe.Net, nets.deploy(nets.RESNET101, True, head, (64, 72)),
                                   caffe.TEST) for head in HEADS}
     published = built["published"]
     published_head.set_bilinear(published)

@@ -81,7 +81,7 @@ class Trainings:
         finally:
             task.close()
             layers = task.data_layers() if task.solver else []
-            assert all(layer._prefetcher._process is None for layer in layers)
+            assert all(one._process is None for layer in layers for one in layer._prefetchers)
 
     def start(self, training, *options):
         """A run in the background."""

@@ -350,7 +350,7 @@ def test_prefetched_samples_in_any_order(data_set):
 def test_prefetch_ends_with_its_layer(data_set):
     net = data_net("FirstFrameObject", repr(parameters("FirstFrameObject", data_set)))
     forward(net)
-    pid = net.layers[0]._prefetcher._process.pid
+    pid = net.layers[0]._prefetchers[0]._process.pid
     assert not is_gone(pid)
     net.layers[0].close()
     assert is_gone(pid)
@@ -359,7 +359,7 @@ def test_prefetch_ends_with_its_layer(data_set):
 def test_killed_prefetch_is_a_user_error(data_set):
     net = data_net("FirstFrameObject", repr(parameters("FirstFrameObject", data_set)))
     forward(net)
-    pid = net.layers[0]._prefetcher._process.pid
+    pid = net.layers[0]._prefetchers[0]._process.pid
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: is_gone(pid))
     # The sample that was ready may still be taken; the next one cannot.

@@ -5,6 +5,8 @@ from segspn import files
 from segspn.errors import UserError
 from spn import nets as refinement
 
+GENERIC = "generic"  # the recipe of the generic training, where it is one of its own
+
 
 def resnetf_path(backbone, folder):
     """The deploy prototxt of a backbone in testnet_fgbg or testnet_per_obj."""
@@ -33,6 +35,20 @@ def default_backbone():
     """ResNet-101 where ResNetF's weights are at hand, else the thin one."""
     given = (files.PYTHON_SCRIPTS / nets.RESNET101.weights).is_file()
     return nets.RESNET101 if given else nets.RESNET50_THIN
+
+
+def with_recipe(backbone, name):
+    """A backbone with the training of this name; None is its own.  Raises UserError."""
+    if name and name not in backbone.recipes:
+        known = ", ".join(backbone.recipes) or "none"
+        raise UserError(f"--recipe {name}: {backbone.name} has no training of this name; "
+                        f"beside its own it has: {known}")
+    return backbone.recipe(name)
+
+
+def generic_recipe(backbone):
+    """A backbone with its generic training."""
+    return backbone.recipe(GENERIC if GENERIC in backbone.recipes else None)
 
 
 def checked_size(size, backbone):

@@ -188,13 +188,7 @@ class Davis:
     @staticmethod
     def pair(frame_path, annotation_path):
         """(frame, annotation) of two files, checked to be of one size."""
-        annotation = read_annotation(annotation_path)
-        frame = files.read_image(frame_path)
-        if frame.shape[:2] != annotation.shape:
-            raise UserError(
-                f"annotation {annotation_path} is {annotation.shape[1]}x{annotation.shape[0]}, "
-                f"its frame {frame.shape[1]}x{frame.shape[0]}; they must be of one size")
-        return frame, annotation
+        return of_one_size(frame_path, annotation_path, read_annotation(annotation_path))
 
     def first_objects(self, sequence):
         """Object ids of the first annotation.  Raises UserError where there is none."""
@@ -227,6 +221,16 @@ class Davis:
             raise UserError(f"{path} names {missing}, which does not exist" if missing
                             else f"list {path} is empty")
         return pairs
+
+
+def of_one_size(frame_path, annotation_path, annotation):
+    """(frame, annotation), read and checked to be of one size.  Raises UserError."""
+    frame = files.read_image(frame_path)
+    if frame.shape[:2] != annotation.shape:
+        raise UserError(
+            f"annotation {annotation_path} is {annotation.shape[1]}x{annotation.shape[0]}, "
+            f"its frame {frame.shape[1]}x{frame.shape[0]}; they must be of one size")
+    return frame, annotation
 
 
 def resized(image, size):

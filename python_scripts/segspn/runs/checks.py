@@ -8,7 +8,7 @@ import os
 from contextlib import suppress
 
 from segspn import files
-from segspn.data import davis_check, owner
+from segspn.data import davis_check, owner, pairs
 from segspn.errors import UserError
 from segspn.runs import settings, steps
 
@@ -24,7 +24,8 @@ def check(run):
     davis_check.check_sequences(run.data_set, run.videos)
     if run.generic and not steps.is_done(run, "train_generic", ()):
         davis_check.check_pairs(run.data_set, [
-            pair for name in run.generic["lists"] for pair in run.data_set.listed(name)])
+            *pairs.images_of(run.data_set, run.generic["lists"]),
+            *(pair for name in run.generic["validation"] for pair in run.data_set.listed(name))])
     check_places(run)
 
 

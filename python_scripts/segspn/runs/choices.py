@@ -9,7 +9,7 @@ import psutil
 from ResNetF import nets
 from segspn import cli, files, surroundings
 from segspn.caffenet import deploy, prototxt, weights
-from segspn.data import davis
+from segspn.data import davis, pairs
 from segspn.errors import UserError, count
 from segspn.method import refine
 from segspn.runs import checks, plan, settings, steps, workflow
@@ -24,7 +24,8 @@ def run_of(args):
     """The settings.Run that the arguments ask for.  Raises UserError."""
     check_together(args)
     backbone = nets.BACKBONES[args.backbone] if args.backbone else deploy.default_backbone()
-    data = davis.Davis(args.data)
+    recipe = deploy.with_recipe(backbone, args.recipe)
+    data = pairs.data_set(args.data) if args.generic_only else davis.Davis(args.data)
     names, whole = ([], False) if args.generic_only else settings.chosen_videos(
         data, args.split, args.videos)
     generic = generic_training(args, data, backbone)
@@ -34,11 +35,11 @@ def run_of(args):
         evaluated=settings.evaluated(data, names), backbone=backbone.name,
         weights=settings.GENERIC if generic else weights_file(args.weights, backbone),
         refinement=refinement_file(args.refinement),
-        iterations=args.iterations or default_iterations(backbone), snapshot=args.snapshot,
+        iterations=args.iterations or default_iterations(recipe), snapshot=args.snapshot,
         size=cli.size_text(working_size(args, backbone, data, names)), base_lr=args.base_lr,
         seed=args.seed, craf=args.craf, generic=generic, gpus=tuple(args.gpus),
         cluster=args.cluster, restart=args.restart, keep=args.keep_snapshots,
-        train_both=args.train_both)
+        train_both=args.train_both, recipe=args.recipe)
     checks.check(run)
     return run
 
@@ -69,13 +70,16 @@ def generic_training(args, data, backbone):
     is_wanted = args.weights == settings.GENERIC
     if not (args.generic_only or is_wanted):
         return None
-    for name in args.lists:
+    lists, validation = pairs.generic_lists(data, args.lists, args.validation)
+    pairs.images_of(data, lists)
+    for name in validation:
         data.listed(name)
     begins = None if is_wanted else args.weights
-    if begins is None and backbone is nets.RESNET101:
-        begins = files.MODELS / "resnet101.caffemodel"  # of ImageNet
-    return {"lists": args.lists, "weights": weights_file(begins, backbone),
-            "iterations": args.generic_iterations or backbone.solver["max_iter"]}
+    begins = begins or files.PYTHON_SCRIPTS / backbone.pretrained
+    return {"lists": list(lists), "validation": list(validation),
+            "weights": weights_file(begins, backbone),
+            "iterations": args.generic_iterations
+            or deploy.generic_recipe(backbone).solver["max_iter"]}
 
 
 def weights_file(path, backbone):
@@ -161,8 +165,8 @@ def notes(run, jobs):
         lines += [f"note: first annotation of {name}: {note}"
                   for note in davis.void_notes(run.data_set.first_frame(name)[1])]
     if run.generic:
-        seen = {frame.parent.name for name in run.generic["lists"]
-                for frame, _ in run.data_set.listed(name)}
+        seen = {frame.parent.name
+                for frame, _ in pairs.images_of(run.data_set, run.generic["lists"])}
         if known := [name for name in run.evaluated if name in seen]:
             lines.append("note: the generic model is trained on videos that are evaluated "
                          f"({', '.join(known)}): figures of them are not of unseen videos")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segspn import files
-from segspn.data import davis
+from segspn.data import davis, pairs
 from segspn.errors import UserError
 
 RUNS = files.RESULTS / "runs"
@@ -35,12 +35,13 @@ class Run:
     iterations, snapshot, size, base_lr   of the trainings, as ResNetF/write_prototxts.py takes them
     seed        of the trainings; None: solve.py's
     craf        options of segment_instances.py, as craf_options.words() gives them
-    generic     {"lists", "iterations", "weights"} of the generic training, or None
+    generic     {"lists", "validation", "iterations", "weights"} of the generic training, or None
     threads     of a job
     gpus        device numbers; () for the CPU
     cluster     "slurm", or None for this machine
     restart     train anew what was trained with other settings
     keep        keep all snapshots
+    recipe      of the trainings of videos, a name in the backbone's, or None: its own
     train_both  train foreground and object also where a video has one object alone
     """
 
@@ -66,6 +67,7 @@ class Run:
     restart: bool = False
     keep: bool = False
     train_both: bool = False
+    recipe: str | None = None
 
     @property
     def folder(self):
@@ -73,7 +75,7 @@ class Run:
 
     @property
     def data_set(self):
-        return davis.Davis(files.PYTHON_SCRIPTS / self.data)
+        return pairs.data_set(files.PYTHON_SCRIPTS / self.data)
 
     def with_threads(self, threads):
         return dataclasses.replace(self, threads=threads)
@@ -158,17 +160,15 @@ def evaluated(data, sequences):
 def default_size(backbone, data, sequences, is_davis):
     """The working size, (height, width), for a data set.
 
-    That of DAVIS for DAVIS and ResNet-101; for the thin net on videos of one's own,
-    a quarter of that area, in the shape of the first frame of the first.
+    That of DAVIS for DAVIS; for videos of one's own its area, in the shape of the first frame
+    of the first, or that frame's own size where it is smaller.
     """
     from ResNetF import nets  # which loads Caffe; jobs, each a process, do without it
 
-    sequences = sequences or data.sequences()
     if is_davis or not sequences:
         return nets.WORKING_SIZE
     height, width = files.read_image(data.frames(sequences[0])[0]).shape[:2]
     area = nets.WORKING_SIZE[0] * nets.WORKING_SIZE[1]
-    area /= 1 if backbone is nets.RESNET101 else 4
     factor = min(1, (area / (height * width)) ** 0.5)
     return nets.valid_size(backbone, max(32, round(factor * height)),
                            max(32, round(factor * width)))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from segspn import cli, done, files
-from segspn.data import davis
+from segspn.data import davis, pairs
 from segspn.method import craf_options
 
 
@@ -64,7 +64,8 @@ def solver(sequence, k=None):
 
 
 def prototxts(run, sequence):
-    options = ["--base-lr", f"{run.base_lr:g}"] if run.base_lr else []
+    options = [*(["--base-lr", f"{run.base_lr:g}"] if run.base_lr else []),
+               *(["--recipe", run.recipe] if run.recipe else [])]
     return [["../ResNetF/write_prototxts.py", "--data", run.data, "--videos", sequence,
              "--backbone", run.backbone, "--size", run.size, "--iterations", str(run.iterations),
              "--snapshot", str(run.snapshot), *options]]
@@ -76,8 +77,10 @@ def prototxt_files(run, sequence):
 
 
 def generic_prototxts(run):
-    return [["../ResNetF/write_prototxts.py", "--data", run.data, "--lists", *run.generic["lists"],
-             "--generic-only", "--backbone", run.backbone, "--size", run.size,
+    named = [word for option in ("lists", "validation") if run.generic[option]
+             for word in (f"--{option}", *run.generic[option])]
+    return [["../ResNetF/write_prototxts.py", "--data", run.data, *named, "--generic-only",
+             "--backbone", run.backbone, "--size", run.size,
              "--iterations", str(run.generic["iterations"]), "--snapshot", str(run.snapshot)]]
 
 
@@ -224,7 +227,8 @@ def truth(run, sequence):
 
 def generic_images(run):
     """Frames and annotations of the lists of the generic training."""
-    return [path for name in run.generic["lists"] for pair in run.data_set.listed(name)
+    named = [pair for name in run.generic["validation"] for pair in run.data_set.listed(name)]
+    return [path for pair in [*pairs.images_of(run.data_set, run.generic["lists"]), *named]
             for path in pair]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ResNetF import nets
 from segspn import cli, files
-from segspn.caffenet import device, published_head, weights
+from segspn.caffenet import deploy, device, published_head, weights
 from segspn.errors import script
 from segspn.method import refine
 from segspn.runs import plan, settings
@@ -26,12 +26,15 @@ def clocked(function):
 
 def time_net(run):
     """Of a training iteration, and of the forward pass of the same net."""
-    backbone = nets.BACKBONES[run.backbone]
-    source = ({"layer": "FirstFrameForeground", "sequence": next(iter(run.videos))} if run.videos
-              else {"layer": "GenericForeground", "lists": tuple(run.generic["lists"])})
+    backbone, size = nets.BACKBONES[run.backbone], cli.size(run.size)
+    if run.videos:
+        backbone = backbone.recipe(run.recipe)
+        source = {"layer": "FirstFrameForeground", "sequence": next(iter(run.videos))}
+    else:
+        backbone = deploy.generic_recipe(backbone)
+        source = {"layer": "GenericForeground", "lists": tuple(run.generic["lists"])}
     solver = prototxts.solver_in_memory(backbone, nets.train(
-        backbone, data=run.data, size=cli.size(run.size), seed=0,
-        augmentation=nets.AUGMENTATION, **source))
+        backbone, data=run.data, size=size, seed=0, **prototxts.seen(backbone, size), **source))
     weights.load(solver.net, plan.first_weights(run))
     published_head.set_bilinear(solver.net)
     solver.step(1)  # the first allocates memory

@@ -75,15 +75,16 @@ def generator(seed, iteration):
     return np.random.default_rng([seed, iteration])
 
 
-def warp(image, masks, matrix):
-    """Image (uint8, H x W x 3) and masks (each bool, H x W) under one warp; sizes stay.
+def warp(image, masks, matrix, size=None):
+    """Image (uint8, H x W x 3) and masks (each bool, H x W) under one warp.
 
-    All are interpolated bilinearly, masks then cut at one half; beyond the
-    border all are mirrored, so that they agree there and no edge appears.
+    size: (height, width) of the results; that of the image where None.  All are interpolated
+    bilinearly, masks then cut at one half; beyond the border all are mirrored, so that they
+    agree there and no edge appears.
     """
-    if np.array_equal(matrix, np.eye(2, 3)):
+    if size is None and np.array_equal(matrix, np.eye(2, 3)):
         return image, masks
-    size = image.shape[1::-1]
+    size = size[::-1] if size else image.shape[1::-1]
     options = {"flags": cv2.INTER_LINEAR, "borderMode": cv2.BORDER_REFLECT_101}
     # A mask as 0 and 255 with 8-bit interpolation: above 127 is one half or more.
     return cv2.warpAffine(image, matrix, size, **options), [
@@ -101,3 +102,26 @@ def class_balance(mask, void):
     weight = np.where(mask, np.float32(1 - foreground), np.float32(foreground))
     weight[void] = 0
     return weight
+
+
+def recoloured(rng, image, strength=1.0):
+    """A BGR image (uint8) in other light: gamma, contrast, a cast, saturation, blur, noise.
+
+    strength: 1 for strong changes, 0 for none.
+    """
+    values = np.arange(256, dtype=np.float64) / 255
+    curve = values ** np.exp(strength * rng.normal(0, 0.3))
+    mean = curve[round(float(cv2.mean(image)[1]))]
+    curve = mean + (curve - mean) * np.exp(strength * rng.normal(0, 0.2))
+    casts = np.exp(strength * rng.normal(0, 0.12, 3))
+    curves = curve[:, None] * casts + strength * rng.normal(0, 0.05)
+    table = np.rint(np.clip(curves, 0, 1) * 255).astype(np.uint8)
+    saturation = 1 + strength * rng.uniform(-0.6, 0.4) if rng.random() > 0.1 * strength else 0
+    grey = (1 - saturation) / 3 * np.ones((3, 3)) + saturation * np.eye(3)
+    image = cv2.transform(cv2.LUT(image, table[None]), grey)
+    if rng.random() < 0.25 * strength:
+        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.5))
+    if rng.random() < 0.4 * strength:
+        noise = rng.standard_normal(image.shape, np.float32) * np.float32(rng.uniform(0, 15))
+        image = np.clip(image + noise, 0, 255).astype(np.uint8)
+    return image

@@ -97,6 +97,10 @@ class TrainingLog:
 
     def _draw_line(self, axis, rows, name):
         values = rows[:, 2 + self.names.index(name)]
+        defined = np.isfinite(values)
+        if np.count_nonzero(defined) < len(values) / 2:  # what is measured now and then
+            axis.plot(rows[defined, 0], values[defined], "o-", markersize=4, label=name)
+            return
         line, = axis.plot(rows[:, 0], running_means(values, self._window), label=name)
         axis.plot(rows[:, 0], values, color=line.get_color(), alpha=0.25, linewidth=0.7)
 

@@ -17,6 +17,7 @@ from segspn.training import refinement_crops
 from spn import nets as refinement
 
 CROP = (128, 128)
+HOLD_OUT = 20  # of so many videos or pairs one is held out for validation
 TRAINED = "../spn/{}.caffemodel"  # that fine-tuning to a video begins with
 
 
@@ -44,17 +45,31 @@ def solver_in_memory(kind, net):
 
 # ------------------------------------------------------------------ ResNetF
 
-def write_resnetf(path, prefix, backbone, layer, changes, **parameters):
+def write_resnetf(path, prefix, backbone, layer, size, changes, **parameters):
     """A training of ResNetF.  path: below ResNetF/; parameters: of the layer's param_str."""
-    net = nets.train(backbone, layer, augmentation=nets.AUGMENTATION, seed=0, **parameters)
+    net = nets.train(backbone, layer, size=size, seed=0, **seen(backbone, size), **parameters)
     return write(files.ROOT / "ResNetF" / path, net, backbone, prefix, changes)
 
 
-def write_generic(backbone, data, size, lists, changes):
-    """The generic foreground training, of the images of lists below data/."""
+def seen(backbone, size):
+    """What a training sees of frames at `size`, (height, width), as param_str says it."""
+    if backbone.crops is None:
+        return {"augmentation": nets.AUGMENTATION}
+    # No larger than what they are cut from.
+    return {"crops": {**backbone.crops, "size": tuple(map(min, backbone.crops["size"], size))}}
+
+
+def write_generic(backbone, data, size, lists, changes, validation=()):
+    """The generic foreground training, of the images of lists below data/.
+
+    backbone: with its generic recipe; validation: lists that are held out.  Without them, and
+    but for the published training, a part of the images is.
+    """
+    held_out = {"validation": tuple(validation)} if validation else (
+        {"hold_out": HOLD_OUT} if backbone.crops else {})
     return write_resnetf(
         "generic/train.prototxt", "../models/generic/ResNetF", backbone, "GenericForeground",
-        changes, data=data, lists=tuple(lists), size=size)
+        size, changes, data=data, lists=tuple(lists), **held_out)
 
 
 def write_sequence(backbone, data, size, sequence, objects, changes):
@@ -62,11 +77,11 @@ def write_sequence(backbone, data, size, sequence, objects, changes):
     prefix = f"../models/{sequence}/{sequence}"
     for k in objects:
         write_resnetf(f"testnet_per_obj/{sequence}/train_{k}.prototxt", f"{prefix}_obj_{k}",
-                      backbone, "FirstFrameObject", changes,
-                      data=data, sequence=sequence, object=k, size=size)
+                      backbone, "FirstFrameObject", size, changes,
+                      data=data, sequence=sequence, object=k)
     return write_resnetf(f"testnet_fgbg/{sequence}/train.prototxt", f"{prefix}_fgbg",
-                         backbone, "FirstFrameForeground", changes,
-                         data=data, sequence=sequence, size=size)
+                         backbone, "FirstFrameForeground", size, changes,
+                         data=data, sequence=sequence)
 
 
 def write_sequences(backbone, data, size, sequences, changes):

@@ -172,7 +172,7 @@ class RefinementCrops:
             probability = simulated_scores.simulate(rng, mask, others)[cut]
         else:
             probability = cv2.warpAffine(real, matrix, size, **mirrored)[cut] / np.float32(255)
-        return net_input(recoloured(rng, crop)), probability[None], label[None]
+        return net_input(augment.recoloured(rng, crop)), probability[None], label[None]
 
     def real_coarse(self, rng, paths, k):
         """A score map of object k of this frame, uint8 H x W, or None to simulate it."""
@@ -201,20 +201,3 @@ class RefinementCrops:
 
 
 read_score_map = lru_cache(FRAMES_IN_MEMORY)(planes.read_score_map)
-
-
-def recoloured(rng, image):
-    """An image with other light: gamma, contrast, a cast, blur, noise, at times grey; uint8."""
-    values = image.astype(np.float32) / 255
-    values = values ** np.float32(np.exp(rng.normal(0, 0.3)))
-    mean = values.mean((0, 1))
-    values = mean + (values - mean) * np.float32(np.exp(rng.normal(0, 0.2)))
-    values = values * np.exp(rng.normal(0, 0.12, 3)).astype(np.float32) + np.float32(
-        rng.normal(0, 0.05))
-    grey = values.mean(2, keepdims=True)
-    values = grey + (values - grey) * np.float32(rng.uniform(0.4, 1.4) if rng.integers(10) else 0)
-    if rng.random() < 0.25:
-        values = cv2.GaussianBlur(values, (0, 0), rng.uniform(0.4, 1.5))
-    if rng.random() < 0.4:
-        values = values + rng.uniform(0, 0.06) * rng.standard_normal(values.shape, np.float32)
-    return np.clip(values * 255, 0, 255).astype(np.uint8)

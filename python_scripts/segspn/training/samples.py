@@ -7,6 +7,9 @@ literal, as in the 2017 release:
     {'data': '../data/DAVIS', 'sequence': 'lions', 'object': 2, 'size': (480, 854),
      'augmentation': (3000, 0.05, 5, 0.1, 0.1, 1), 'seed': 0}
 
+With 'crops', as {'size': (256, 448), 'scale': (0.8, 1.25)} (training.crops), a sample is crops
+of the frame instead of all of it, which is at 'size' then, or for generic training as it is.
+
 A relative 'data' counts from python_scripts/.  Nothing here needs Caffe: it runs
 in the process that prepares samples, too.
 """
@@ -18,9 +21,10 @@ import numpy as np
 from ResNetF import LONGEST_SIDE
 from segspn import done, files
 from segspn.caffenet.net_input import net_input
-from segspn.data import davis
+from segspn.data import davis, pairs
 from segspn.errors import UserError
 from segspn.training import augment
+from segspn.training.crops import Crops
 
 
 def parse_parameters(text, expected):
@@ -77,35 +81,52 @@ class Samples:
     places = ("data", "lists")
 
     def __init__(self, text):
-        common = {"data": str, "size": tuple, "augmentation": tuple, "seed": (int, 0)}
+        common = {"data": str, "size": tuple, "augmentation": (tuple, ()),
+                  "crops": (dict, {}), "seed": (int, 0)}
         self.parameters = parse_parameters(text, {**common, **self.expected})
         self.size = checked_size(self.parameters["size"])
         if not 0 <= self.parameters["seed"] < 2**31:
             raise UserError("param_str: 'seed' must be from 0 to 2147483647, "
                             f"not {self.parameters['seed']}")
-        self.augmentation = augment.Augmentation.parse(self.parameters["augmentation"])
-        self.data = davis.Davis(files.PYTHON_SCRIPTS / self.parameters["data"])
+        crops, augmentation = (self.parameters[key] for key in ("crops", "augmentation"))
+        if not crops and not augmentation:
+            raise UserError(f"param_str has no 'augmentation', and no 'crops': {text!r}")
+        self.crops = Crops.parse(crops) if crops else None
+        self.augmentation = None if crops else augment.Augmentation.parse(augmentation)
+        self.data = pairs.data_set(files.PYTHON_SCRIPTS / self.parameters["data"])
         self.open()
 
     @property
     def shapes(self):
         """Of data, label and weight."""
-        return [(1, 3, *self.size), *[(1, 1, *self.size)] * 2]
+        batch, size = (self.crops.batch, self.crops.size) if self.crops else (1, self.size)
+        return [(batch, 3, *size), *[(batch, 1, *size)] * 2]
 
     def open(self):
         """Reads what does not change from sample to sample."""
 
-    def source(self, seed, iteration):
-        """(image, foreground, void) of an iteration at self.size, before augmentation."""
+    def source(self, seed, index):
+        """(image, foreground, void) of a sample or crop at self.size, before augmentation."""
         raise NotImplementedError
 
     def sample(self, seed, iteration):
         """data, label and weight of an iteration."""
+        if self.crops:
+            rng, batch = augment.generator(seed, iteration), self.crops.batch
+            crops = [self._crop(rng, *self.source(seed, iteration * batch + i))
+                     for i in range(batch)]
+            return [np.stack(arrays) for arrays in zip(*crops)]
         image, foreground, void = self.source(seed, iteration)
         matrix = self.augmentation.draw(augment.generator(seed, iteration), *self.size)
         image, (foreground, void) = augment.warp(image, [foreground, void], matrix)
         return (net_input(image), foreground.astype(np.float32),
                 augment.class_balance(foreground, void))
+
+    def _crop(self, rng, *source):
+        """data, label and weight of a crop: 3 x H x W, and 1 x H x W each."""
+        image, foreground, void = self.crops.cut(rng, *source)
+        return (net_input(image), foreground[None].astype(np.float32),
+                self.crops.weight(foreground, void)[None])
 
     def at_size(self, frame, *masks):
         """A frame and boolean masks at the working size."""
@@ -157,23 +178,47 @@ class FirstFrameForeground(_FirstFrame):
 
 
 class GenericForeground(Samples):
-    """All frames of DAVIS lists, all objects as foreground, in a new random order each epoch."""
+    """Frames of DAVIS lists, or pairs of images and masks, in a new random order each epoch.
 
-    expected = {"lists": tuple}
+    All objects are foreground.
+
+    lists       of the data set; () for all of a folder of pairs
+    validation  lists that are not trained on
+    hold_out    without these, every n-th video, or pair, is not trained on; 0 for none
+    """
+
+    expected = {"lists": tuple, "validation": (tuple, ()), "hold_out": (int, 0)}
 
     def open(self):
-        check_names(self.parameters, "lists")
-        self.pairs = [pair for name in self.parameters["lists"] for pair in self.data.listed(name)]
+        check_names(self.parameters, "lists", "validation")
+        lists = pairs.images_of(self.data, self.parameters["lists"])
+        validation = [pair for name in self.parameters["validation"]
+                      for pair in self.data.listed(name)]
+        if not self.parameters["validation"] and self.parameters["hold_out"]:
+            groups = list(dict.fromkeys(map(self._group, lists)))
+            held = set(groups[::self.parameters["hold_out"]])
+            validation = [pair for pair in lists if self._group(pair) in held]
+        self.validation, held = validation, set(validation)
+        self.pairs = [pair for pair in lists if pair not in held]
         if not self.pairs:
-            raise UserError("param_str: 'lists' must name at least one list")
+            raise UserError("param_str: nothing is left to train on, all is held out")
 
-    def source(self, seed, iteration):
-        epoch, index = divmod(iteration, len(self.pairs))
+    def _group(self, pair):
+        """What images have in common that are held out together: their video."""
+        return pair[0] if isinstance(self.data, pairs.Pairs) else pair[0].parent
+
+    def source(self, seed, index):
+        epoch, index = divmod(index, len(self.pairs))
         # Three words, so that no epoch shares its numbers with an iteration's augmentation.
         order = np.random.default_rng([seed, epoch, 1]).permutation(len(self.pairs))
-        frame, annotation = self.data.pair(*self.pairs[order[index]])
-        foreground = (annotation > 0) & (annotation != davis.VOID)
-        return self.at_size(frame, foreground, annotation == davis.VOID)
+        image, foreground, void = self.foreground(self.pairs[order[index]])
+        return (image, foreground, void) if self.crops else self.at_size(image, foreground, void)
+
+    def foreground(self, pair):
+        """(image, foreground, void) of a pair of paths."""
+        frame, annotation = self.data.pair(*pair)
+        void = annotation == davis.VOID
+        return frame, (annotation > 0) & ~void, void
 
     def fingerprint(self):
         return done.digest_of(path for pair in self.pairs for path in pair)

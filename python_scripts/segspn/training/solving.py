@@ -10,6 +10,7 @@ import caffe
 import numpy as np
 from tqdm import tqdm
 
+from ResNetF import nets
 from segspn import done, files
 from segspn.caffenet import device, prototxt, published_head, weights
 from segspn.data import owner
@@ -19,6 +20,7 @@ from segspn.training import sources
 from segspn.training.earlier_run import EarlierRun
 from segspn.training.log import TrainingLog
 from segspn.training.snapshots import Snapshots
+from segspn.training.validation import NAME, Validation
 
 # Fields of a solver that are not followed, and what is done instead.
 OTHERWISE = {"snapshot_format": "models are .caffemodel files",
@@ -161,7 +163,9 @@ class Training:
         self.solver = self._make_solver()
         self.snapshots.begin()
         self.snapshots.check_space(self.solver)
-        log = TrainingLog(self._beside("_log.csv"), self._scalars(), self._window)
+        validation = self._validation()
+        log = TrainingLog(self._beside("_log.csv"),
+                          [*self._scalars(), *([NAME] if validation else [])], self._window)
         if self.resumed:
             self.snapshots.restore(self.solver, self.resumed)
             log.resume(self.resumed)
@@ -178,7 +182,7 @@ class Training:
         self._note()
         for layer in self.data_layers():
             layer.start(self.seed, self.resumed * max(self.parameters.iter_size, 1))
-        return self._loop(log)
+        return self._loop(log, validation)
 
     def _use(self, gpu):
         """Moves Caffe to the device, and says which fields of the solver are not followed."""
@@ -220,12 +224,20 @@ class Training:
         """The Python layers of the net that give samples."""
         return [layer for layer in self.solver.net.layers if hasattr(layer, "start")]
 
+    def _validation(self):
+        """The Validation by what a source holds out; None where none does."""
+        for source in self.sources:
+            if getattr(source, "validation", None):
+                return Validation(source.foreground, source.validation,
+                                  nets.backbone_of(self.solver.net.params))
+        return None
+
     def _scalars(self):
         net = self.solver.net
         return [name for name in net.outputs if net.blobs[name].count == 1]
 
-    def _loop(self, log):
-        net, names = self.solver.net, log.names
+    def _loop(self, log, validation):
+        net, names = self.solver.net, self._scalars()
         every = self.parameters.snapshot or self.iterations
         with EndSignals() as signals, tqdm(
                 total=self.iterations, initial=self.resumed, unit="it", dynamic_ncols=True,
@@ -233,8 +245,12 @@ class Training:
             while self.solver.iter < self.iterations and not signals.came:
                 begin = time.perf_counter()
                 self.solver.step(1)
-                log.add(self.solver.iter, time.perf_counter() - begin,
-                        [net.blobs[name].data.item() for name in names])
+                seconds = time.perf_counter() - begin
+                values = [net.blobs[name].data.item() for name in names]
+                if validation:
+                    is_due = self.solver.iter % every == 0 or self.solver.iter == self.iterations
+                    values.append(validation(net) if is_due else np.nan)
+                log.add(self.solver.iter, seconds, values)
                 if not np.isfinite(net.blobs["loss"].data if "loss" in names else 0):
                     raise UserError(f"the loss is not finite at iteration {self.solver.iter}; "
                                     "lower base_lr in the solver")
