@@ -25,7 +25,7 @@ from segspn.caffenet import device
 from segspn.data import davis
 from segspn.errors import script
 from segspn.method import craf_options, refine
-from segspn.runs import choices, workflow
+from segspn.runs import choices, steps, workflow
 
 SNAPSHOT = 500  # iterations that a killed training loses at most
 
@@ -58,6 +58,9 @@ def add_what(parser):
                       "of its area, in their shape)")
     what.add_argument("--craf", type=craf_options.words, default=(), metavar="OPTIONS",
                       help="rules of the labels, in one text: those that segment_instances.py has")
+    what.add_argument("--until", choices=list(steps.STEPS), metavar="STEP",
+                      help="only this step and what comes before it, named as in the run's logs/: "
+                      "evaluate leaves out pictures and reports")
     add_trainings(what)
 
 

@@ -42,6 +42,7 @@ class Run:
     restart     train anew what was trained with other settings
     keep        keep all snapshots
     train_both  train foreground and object also where a video has one object alone
+    until       the last step that is wanted, or None: all
     """
 
     name: str
@@ -66,6 +67,7 @@ class Run:
     restart: bool = False
     keep: bool = False
     train_both: bool = False
+    until: str | None = None
 
     @property
     def folder(self):
@@ -107,14 +109,17 @@ def state(run, path):
 
     Else it has at least "state", "begin" and "commands"; one that is damaged is not known.
     """
-    path = run.folder / "state" / f"{path}.json"
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(state_path(run, path).read_bytes())
         kinds = {"state": str, "begin": float, "commands": list,
                  **({"seconds": float, "peak_mb": float} if found["state"] != "running" else {})}
         return found if all(type(found[name]) is kind for name, kind in kinds.items()) else {}
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return {}
+
+
+def state_path(run, path):
+    return run.folder / "state" / f"{path}.json"
 
 
 def chosen_videos(data, split, names):
