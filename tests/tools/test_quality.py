@@ -87,6 +87,10 @@ def test_a_choice_has_links_to_the_frames_under_names_of_its_own(output, data_se
                 f"{n:05}.{ending}" for n in range(len(frames))]
             assert [path.resolve() for path in paths] == [
                 data_set / folder / f"toy/{n:05}.{ending}" for n in frames]
+    first = root / davis.IMAGES / "a-toy/00000.jpg"
+    made = first.lstat().st_ino
+    quality.prepare(args)
+    assert first.lstat().st_ino == made  # another process may be at work on them
     line = quality.pipeline(args, "coarse", "--coarse")
     assert line[line.index("--data") + 1] == files.from_scripts(root)
     assert line[line.index("--name") + 1] == "quality-a-coarse"
