@@ -4,7 +4,7 @@ SETUP := $(if $(PYTHON),--python "$(PYTHON)") $(if $(CAFFE_SRC),--caffe-src "$(C
          $(if $(CUDA),--cuda "$(CUDA)") $(if $(ONEDNN),--onednn "$(ONEDNN)") $(if $(SLURM),--slurm)
 SYSTEM_PYTHON := $(or $(PYTHON),python3)
 
-RUN := $(if $(NAME),--name "$(NAME)") $(if $(ITERATIONS),--iterations $(ITERATIONS)) \
+OPTIONS := $(if $(ITERATIONS),--iterations $(ITERATIONS)) \
        $(if $(BACKBONE),--backbone $(BACKBONE)) $(if $(WEIGHTS),--weights "$(WEIGHTS)") \
        $(if $(REFINEMENT),--refinement "$(REFINEMENT)") $(if $(SIZE),--size $(SIZE)) \
        $(if $(CRAF),--craf "$(CRAF)") $(if $(SEED),--seed $(SEED)) $(if $(LISTS),--lists $(LISTS)) \
@@ -13,6 +13,7 @@ RUN := $(if $(NAME),--name "$(NAME)") $(if $(ITERATIONS),--iterations $(ITERATIO
        $(if $(GPUS),--gpus $(GPUS)) $(if $(CLUSTER),--cluster $(CLUSTER)) \
        $(if $(CLUSTER_OPTIONS),--cluster-options $(CLUSTER_OPTIONS)) $(if $(DRY),--dry-run) \
        $(if $(RESTART),--restart) $(if $(KEEP),--keep-snapshots) $(if $(BOTH),--train-both)
+RUN := $(if $(NAME),--name "$(NAME)") $(if $(UNTIL),--until $(UNTIL)) $(OPTIONS)
 
 # Variables that have another name now.
 renamed = $(if $($(1)),$(error $(1) is now $(2)))
@@ -77,10 +78,10 @@ test-slurm: backbone  ## the small run on a real Slurm, which is started and sto
 lint: setup  ## ruff
 	@$(VENV_PYTHON) -m ruff check .
 
-quality: backbone  ## what each stage adds, on synthetic videos, or of DATA= and SPLIT= (VIDEOS, ITERATIONS, …)
+quality: backbone  ## J and F by stage and by video, synthetic or of DATA= SPLIT= (NAME, EVERY, ITERATIONS, …)
 	@$(VENV_PYTHON) tools/quality.py $(if $(DATA),--data "$(DATA)") $(if $(SPLIT),--split "$(SPLIT)") \
-	    $(if $(VIDEOS),--videos $(VIDEOS)) $(if $(ITERATIONS),--iterations $(ITERATIONS)) \
-	    $(if $(SIZE),--size $(SIZE)) $(if $(BACKBONE),--backbone $(BACKBONE))
+	    $(if $(VIDEOS),--videos $(VIDEOS)) $(if $(NAME),--name "$(NAME)") \
+	    $(if $(EVERY),--every $(EVERY)) -- $(OPTIONS)
 
 bench: backbone  ## speed and memory, as ratios in one run (WHAT="nets propagation jobs": of these)
 	@for what in $(or $(WHAT),nets propagation); do \

@@ -24,7 +24,7 @@ from segspn import cli
 from segspn.caffenet import device
 from segspn.errors import script
 from segspn.method import craf_options, refine
-from segspn.runs import choices, workflow
+from segspn.runs import choices, steps, workflow
 
 SNAPSHOT = 500  # iterations that a killed training loses at most
 
@@ -56,6 +56,9 @@ def add_what(parser):
                       help="to work at (480x854; for videos of your own its area, in their shape)")
     what.add_argument("--craf", type=craf_options.words, default=(), metavar="OPTIONS",
                       help="rules of the labels, in one text: those that segment_instances.py has")
+    what.add_argument("--until", choices=list(steps.STEPS), metavar="STEP",
+                      help="only this step and what comes before it, named as in the run's logs/: "
+                      "evaluate leaves out pictures and reports")
     add_trainings(what)
 
 

@@ -6,6 +6,8 @@ Importing segspn prepares it, before NumPy and Caffe are loaded.
 import io
 import math
 import os
+import platform
+import re
 import resource
 import sys
 from importlib.util import find_spec
@@ -32,6 +34,12 @@ def prepare():
     os.environ.setdefault("GLOG_minloglevel", "2")
     check_checkout()
     check_threads(threads(), "set OPENBLAS_NUM_THREADS=1")
+
+
+def processor():
+    """What the processor is called."""
+    model = re.search(r"^model name\s*: (.+)", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return model[1] if model else platform.machine()
 
 
 def tell(kind, error, traceback):

@@ -81,6 +81,36 @@ def test_a_run_that_is_done_does_nothing(finished, options):
     assert f"0 of {len(ALL)} jobs to do" in output
 
 
+def test_a_run_takes_over_what_another_has_done_and_ends_where_it_is_told(finished):
+    val, before, output = finished.folder, finished.states(), finished.output
+    labelled = {"label/disk", "label/toy", "evaluate"}
+    finished.folder = val.with_name("other")
+    try:
+        finished.succeed("--name", "other", "--craf", "--no-filter", "--until", "evaluate")
+        assert finished.begun_since(before) == labelled
+        expected = ALL - {"overview", "submission"} - {
+            job for job in ALL if job.startswith(("overlay/", "report/"))}
+        assert finished.done() == expected == set(finished.states())
+        assert all(state == before[job] for job, state in finished.states().items()
+                   if job not in labelled)
+        states = finished.states()
+        told = finished.succeed("--name", "other", "--craf", "--no-filter", "--until", "evaluate")
+        assert finished.states() == states and f"0 of {len(expected)} jobs to do" in told
+        assert "next: the same command without --until" in told
+        assert sorted(path.name for path in finished.folder.iterdir() if path.is_dir()
+                      and not files.is_hidden(path)) == [
+            "done", "evaluation", "labels", "locks", "logs", "records", "state"]
+        # What has changed since is nobody's.
+        alter(finished.root / f"results/SPN_{ITERATIONS}/toy/00002_1.png")
+        finished.succeed("--name", "other", "--craf", "--no-filter", "--until", "evaluate")
+        assert finished.begun_since(states) == {"refine/toy"}
+    finally:
+        shutil.rmtree(finished.folder)
+        finished.folder = val
+    finished.succeed()
+    assert finished.states() == before and finished.products() == finished.reference, output
+
+
 def test_what_is_deleted_or_damaged_is_made_again(finished):
     """A model, a score map, a label, a record: they alone, where they become the same."""
     before = finished.states()
@@ -296,6 +326,8 @@ TOY = ("--videos", "toy")
     ((*TOY, "--threads", 5000), ["1 jobs of 5000 threads are more than the", "cores"]),
     ((*TOY, "--gpus", -1), ["--gpus must be a whole number from 0"]),
     ((*TOY, "--gpus", 1, 1), ["--gpus must be different numbers"]),
+    ((*TOY, "--until", "labels"), ["--until: invalid choice: 'labels'"]),
+    ((*TOY, "--until", "submission"), ["this run has no such step; it has: prototxts, train_"]),
     ((*TOY, "--seed", -1), ["--seed must be a whole number from 0"]),
     ((*TOY, "--craf", "--region-overlap 2"), ["--craf: region-overlap must be", "not 2"]),
     ((*TOY, "--craf", "--no-filtre"), ["--craf: unrecognized arguments: --no-filtre; see --help"]),

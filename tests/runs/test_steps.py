@@ -160,6 +160,24 @@ def test_what_a_run_is_of_decides_its_jobs(settings):
     assert steps.job_path("train_object", ("one", 5)) == "train_object/one/5"
 
 
+def test_a_run_until_a_step_has_what_comes_before_it(settings):
+    def names(run, whose=None):
+        return {name for name, of in steps.jobs(run) if whose is None or of == whose}
+
+    refined = dataclasses.replace(settings, until="evaluate")
+    assert names(refined) == {"prototxts", "train_foreground", "train_object", "infer_foreground",
+                              "infer_object", "refine", "label", "evaluate"}
+    assert {whose for _, whose in steps.jobs(refined)} == {
+        (), ("one",), ("one", 2), ("one", 5)}  # not `two`, which is not evaluated
+    coarse = dataclasses.replace(refined, craf=("--coarse",))
+    assert names(refined) - names(coarse) == {"refine"}
+    trained = dataclasses.replace(settings, until="train_object", generic=GENERIC)
+    assert names(trained) == {"generic_prototxts", "train_generic", "prototxts", "train_object"}
+    everything = steps.all_jobs(settings)
+    assert steps.jobs(settings) == everything
+    assert steps.jobs(refined) == [job for job in everything if job in steps.jobs(refined)]
+
+
 def test_settings_are_read_as_they_were_written(settings, tmp_path, monkeypatch):
     monkeypatch.setattr(run_settings, "RUNS", tmp_path / "runs")
     run = dataclasses.replace(settings, generic=GENERIC, gpus=(0, 3), base_lr=0.1)

@@ -3,13 +3,11 @@
 import ctypes
 import multiprocessing
 import platform
-import re
 import resource
 import statistics
 import time
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from pathlib import Path
 
 import caffe
 import cv2
@@ -17,6 +15,7 @@ import numpy as np
 import psutil
 from tabulate import tabulate
 
+from segspn import surroundings
 from segspn.caffenet import device
 from segspn.errors import UserError
 
@@ -83,8 +82,7 @@ def blas_threads():
 
 def machine():
     """What the numbers depend on."""
-    model = re.search(r"^model name\s*: (.+)", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    return {"cpu": model[1] if model else platform.machine(), "cores": cores(),
+    return {"cpu": surroundings.processor(), "cores": cores(),
             "memory_gb": psutil.virtual_memory().total / 1e9, "blas_threads": blas_threads(),
             "caffe": f"{caffe.__version__} ({device.build_info()['mode']} build)",
             "python": platform.python_version(), "numpy": np.__version__,

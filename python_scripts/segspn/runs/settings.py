@@ -43,6 +43,7 @@ class Run:
     keep        keep all snapshots
     recipe      of the trainings of videos, a name in the backbone's, or None: its own
     train_both  train foreground and object also where a video has one object alone
+    until       the last step that is wanted, or None: all
     """
 
     name: str
@@ -68,6 +69,7 @@ class Run:
     keep: bool = False
     train_both: bool = False
     recipe: str | None = None
+    until: str | None = None
 
     @property
     def folder(self):
@@ -109,14 +111,17 @@ def state(run, path):
 
     Else it has at least "state", "begin" and "commands"; one that is damaged is not known.
     """
-    path = run.folder / "state" / f"{path}.json"
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(state_path(run, path).read_bytes())
         kinds = {"state": str, "begin": float, "commands": list,
                  **({"seconds": float, "peak_mb": float} if found["state"] != "running" else {})}
         return found if all(type(found[name]) is kind for name, kind in kinds.items()) else {}
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return {}
+
+
+def state_path(run, path):
+    return run.folder / "state" / f"{path}.json"
 
 
 def chosen_videos(data, split, names):

@@ -310,7 +310,26 @@ STEPS = {
 
 
 def jobs(run):
-    """[(step, whose)] of all jobs of a run, in an order in which they could be run."""
+    """[(step, whose)] of the jobs of a run, in an order in which they could be run.
+
+    All that there can be, or those of the step run.until and what comes before them.
+    """
+    found = all_jobs(run)
+    return found if run.until is None else leading_to(
+        run, found, [job for job in found if job[0] == run.until])
+
+
+def leading_to(run, found, last):
+    """Those of the jobs `found`, in their order, that are among `last` or come before these."""
+    wanted = set(last)
+    for name, whose in reversed(found):
+        if (name, whose) in wanted:
+            wanted.update(STEPS[name].needs(run, *whose))
+    return [job for job in found if job in wanted]
+
+
+def all_jobs(run):
+    """The jobs of a run that goes to its end."""
     wanted = []
     if run.generic:
         wanted += [("generic_prototxts", ()), ("train_generic", ())]
@@ -337,9 +356,10 @@ def describe(step, whose):
     return " ".join([step.replace("_", " "), *map(str, whose)])
 
 
-def record(run, step, whose):
+def record(run, step, whose, folder=None):
     """The done.Record of a job: what it is to be made from now, and what it has left.
 
+    folder: that of another run, where it was noted.
     Its recipe are the command lines, and what the jobs before it have left.  What lies at a
     path counts, which is in `reads`, and not the path; but prototxts have it in them.
     """
@@ -348,14 +368,14 @@ def record(run, step, whose):
         generic = run.generic and {**run.generic, "weights": "weights"}
         plain = dataclasses.replace(plain, data="data", weights="weights", generic=generic,
                                     refinement="refinement")
-    needs = [done.Record(record_path(run, *job)).digest() for job in kind.needs(run, *whose)]
-    return done.Record(record_path(run, step, whose),
+    needs = [done.Record(record_path(run.folder, *job)).digest() for job in kind.needs(run, *whose)]
+    return done.Record(record_path(folder or run.folder, step, whose),
                        {"commands": kind.commands(plain, *whose), "needs": needs},
                        kind.reads(run, *whose))
 
 
-def record_path(run, step, whose):
-    return run.folder / "records" / f"{job_path(step, whose)}.jsonl"
+def record_path(folder, step, whose):
+    return folder / "records" / f"{job_path(step, whose)}.jsonl"
 
 
 def is_done(run, step, whose):

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from segspn import files, locks, signals
 from segspn.errors import UserError, count
-from segspn.runs import plan, settings, slurm, steps
+from segspn.runs import plan, settings, shared, slurm, steps
 
 SNAKEFILE = Path(__file__).with_name("Snakefile")
 MEMORY_SHARE = 0.85  # of the machine's memory, for jobs
@@ -124,6 +124,11 @@ class Workflow:
                 late.add(job)
         return [job for job in self.all_jobs if job in late]
 
+    def take_over(self):
+        """Has what other runs have done count here, for Snakemake as well."""
+        for job in shared.take_over(self.run):
+            files.write_text(self.flag(job), "")
+
     def prepare(self, late):
         """Writes run.json, and has Snakemake see late jobs as such."""
         self.run.write()
@@ -146,11 +151,13 @@ class Workflow:
 
     def plan(self):
         """The jobs to do, their expected hours and disk, as a table.  Raises UserError."""
+        self.take_over()
         late = self.late()
         return plan.table(self.run, late, self.jobs, plan.time_here(self.run, late))
 
     def perform(self):
         """Runs what is to be done.  Raises UserError where jobs failed, KeyboardInterrupt."""
+        self.take_over()
         begin, late = time.time(), self.late()
         self.prepare(late)
         print(f"{len(late)} of {len(self.all_jobs)} jobs to do, {self.jobs} at a time, "
@@ -247,6 +254,8 @@ class Workflow:
             left |= {"video": folder / "overlay" / sequence / "overlay.mp4",
                      "report": folder / "report" / sequence / "report.html"}
         lines = [f"{what}: {path}" for what, path in left.items() if path.exists()]
+        if self.run.until:
+            return [*lines, "next: the same command without --until does the rest"]
         if self.run.videos:
             return [*lines, f"next: open {folder / 'overview.html'} in a browser"]
         model = os.path.relpath(steps.generic_model(self.run), files.ROOT)
