@@ -323,6 +323,9 @@ void OnednnConvolutionLayer::Forward_cpu(const vector<Blob<float>*>& bottom,
     return;
   }
   Blob<float>* result = tail_.top ? tail_.top : top[0];
+  if (result != top[0]) {  // another size of the input has not come to its layer yet
+    result->ReshapeLike(*top[0]);
+  }
   if (!is_planned_) {
     PlanForward(*bottom[0], *result);
   }

@@ -150,6 +150,8 @@ def add_run(arguments):
 def add_inference(arguments):
     """The options of the two inference scripts."""
     add_run(arguments)
+    arguments.add_argument("--flip", action="store_true",
+                           help="average with what the net says of the mirrored frame")
     group = arguments.add_mutually_exclusive_group()
     group.add_argument("--scale", type=real(0.1, 4), default=1.0,
                        help="working size, times 480x854 (1)")

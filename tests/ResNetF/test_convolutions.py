@@ -153,13 +153,16 @@ def test_changed_weights_count_at_once():
         assert agree(ours.blobs["score08"].data, theirs.blobs["score08"].data), name
 
 
-def test_another_size():
+@pytest.mark.parametrize("at_once", [True, False])
+def test_another_size(at_once):
+    """Also where it is the forward pass that reshapes one layer after the other."""
     ours, theirs = both(residual_net(), caffe.TEST)
-    for size in ((64, 40), (32, 32), SIZE):
+    for size in ((64, 40), (32, 32), SIZE, (96, 104)):
         for net in (ours, theirs):
             for name in ("data", "label"):
                 net.blobs[name].reshape(1, net.blobs[name].shape[1], *size)
-            net.reshape()
+            if at_once:
+                net.reshape()
             feed(net, 5)
             net.forward()
         assert agree(ours.blobs["score08"].data, theirs.blobs["score08"].data), size

@@ -47,18 +47,24 @@ def load_net(weights_path, folder, scale=1.0, size=None):
 class SegmentationNet:
     """A trained ResNetF over frames: all objects, or one, against the background.
 
-    net: a deploy net.  output: of its blobs, the one of two scores.  All results are
-    at the frame's own size.
+    net: a deploy net.  output: of its blobs, the one of two scores.  flip: whether they are the
+    mean of those of the frame and of its mirror image.  All results are at the frame's own size.
     """
 
-    def __init__(self, net, output):
-        self._net, self._output = net, output
+    def __init__(self, net, output, flip=False):
+        self._net, self._output, self._flip = net, output, flip
         self._size = net.blobs["data"].data.shape[2:]
 
     def _planes(self, frame):
         image = davis.resized(frame, self._size)
+        planes = self._forward(image)
+        if self._flip:
+            return (planes + self._forward(image[:, ::-1])[..., ::-1]) / 2
+        return planes
+
+    def _forward(self, image):
         self._net.blobs["data"].data[0] = net_input(image)
-        return self._net.forward(blobs=[self._output])[self._output][0]
+        return self._net.forward(blobs=[self._output])[self._output][0].copy()
 
     def _restore(self, plane, frame):
         height, width = frame.shape[:2]
@@ -83,7 +89,8 @@ def over_frames(frames, outputs, record, weights_path, folder, process, args):
     that notes what they are made from (segspn.done).  args: of cli.add_inference; with
     args.force all frames are done again.  Returns the number done.
     """
-    record = done.Record(record, {"scale": args.scale, "size": args.size}, [weights_path])
+    how = {"scale": args.scale, "size": args.size, **({"flip": True} if args.flip else {})}
+    record = done.Record(record, how, [weights_path])
     todo = [(path, outputs(path)) for path in frames]
     if not args.force:
         todo = [(path, paths) for path, paths in todo if not record.is_done(paths, [path])]
@@ -91,7 +98,7 @@ def over_frames(frames, outputs, record, weights_path, folder, process, args):
         return 0
     device.use(args.gpu)
     net = load_net(weights_path, folder, args.scale, args.size)
-    net = SegmentationNet(net, "prob" if "prob" in net.blobs else "score_ori")
+    net = SegmentationNet(net, "prob" if "prob" in net.blobs else "score_ori", args.flip)
     for path, paths in tqdm(todo, unit="frame", dynamic_ncols=True, desc=todo[0][1][0].parent.name):
         with record.making(paths, [path]):
             process(net, files.read_image(path), paths)

@@ -36,6 +36,7 @@ class Validation:
     def _jaccard(self, image, foreground, void):
         size = nets.valid_size(self._backbone, *(max(64, n) for n in image.shape[:2]))
         self._net.blobs["data"].reshape(1, 3, *size)
+        self._net.reshape()
         self._net.blobs["data"].data[0] = net_input(davis.resized(image, size))
         background, found = self._net.forward()["score_ori"][0]
         result = davis.resized(found - background, image.shape[:2]) > 0
