@@ -75,7 +75,7 @@ def test_what_is_done_stays(pairs, tmp_path, thin_model, monkeypatch):
 
 def test_bad_weights_and_sources_end_in_one_line(pairs, tmp_path, run):
     for source, model, word in ((pairs, tmp_path / "no.caffemodel", "no.caffemodel does not exist"),
-                                (tmp_path, tmp_path / "no.caffemodel", "has neither")):
+                                (tmp_path, tmp_path / "no.caffemodel", "is not a data set")):
         result = run("tools/coarse_maps.py", source, "--weights", model, "--output", tmp_path / "x")
         assert result.returncode == 1 and word in result.stderr
     with pytest.raises(UserError, match="not those of a trained ResNetF"):

@@ -307,7 +307,7 @@ def test_real_coarse_map_of_another_size_is_refused(blobs, tmp_path):
     ({"seed": 2**31}, "'seed' from 0"), ({"seed": True}, "'seed' must be int"),
     ({"sources": ()}, "at least one folder or list"), ({"sources": "x"}, "'sources' must be tuple"),
     ({"sources": (3,)}, r"'sources' must be names, not \(3,\)"),
-    ({"sources": ("/nosuch",)}, "/nosuch has neither JPEGImages"),
+    ({"sources": ("/nosuch",)}, "/nosuch is not a data set in DAVIS layout"),
     ({"exclude": ([],)}, "'exclude' must be names"), ({"exclude": "dog"}, "must be tuple"),
     ({"coarse": (None,)}, "'coarse' must be names"),
     ({"coarse": ("/nosuch",)}, "'coarse' names /nosuch, which is no folder"),

@@ -153,7 +153,7 @@ def test_sources_are_what_is_at_hand(recorded, data_set, tmp_path, monkeypatch, 
     monkeypatch.setattr(train_refine.cli, "DEFAULT_DATA", tmp_path / "nosuch")
     assert recorded("--iterations", 3)[1][1:] == [folder, "--net", "refine_small",
                                                   "--iterations", "3"]
-    assert f"synthetic videos alone: {tmp_path / 'nosuch'} has" in capsys.readouterr().out
+    assert f"synthetic videos alone: {tmp_path / 'nosuch'} is not" in capsys.readouterr().out
 
 
 def test_steps_with_real_coarse_maps(recorded, data_set, thin_model, parsed):
