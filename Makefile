@@ -38,8 +38,8 @@ check: setup  ## Caffe's path, mode and layers, and a small net run
 check-cuda: setup  ## compiles the CUDA code of our layers, where there is nvcc (no GPU needed)
 	@$(VENV_PYTHON) -m tools.setup.check_cuda
 
-weights: setup  ## the pretrained thin backbone; where to get the others
-	@$(VENV_PYTHON) -m tools.setup.weights
+weights: setup  ## the pretrained thin backbone (VGG=1: VGG-16 as well); where to get the others
+	@$(VENV_PYTHON) -m tools.setup.weights $(if $(VGG),--vgg)
 
 backbone: setup
 	@$(VENV_PYTHON) -m tools.setup.weights --quiet
@@ -61,8 +61,11 @@ segment: backbone  ## a video of your own: VIDEO=name, after tools/import_video.
 generic: backbone  ## the generic foreground model, from DAVIS train and val (LISTS, GENERIC_ITERATIONS)
 	@$(VENV_PYTHON) tools/run.py --generic-only $(if $(DATA),--data "$(DATA)") $(RUN)
 
-train-refine: backbone  ## the refinement net anew, from data/DAVIS and synthetic videos (EXCLUDE="dog")
+train-refine: backbone  ## the refinement net anew, from data/DAVIS and synthetic videos (SOURCES, GENERIC, NET, EXCLUDE="dog")
+	@$(if $(filter refine_vgg,$(NET)),$(VENV_PYTHON) -m tools.setup.weights --quiet --vgg)
 	@$(VENV_PYTHON) tools/train_refine.py $(if $(EXCLUDE),--exclude $(EXCLUDE)) \
+	    $(if $(NET),--net $(NET)) $(if $(SOURCES),--sources $(SOURCES)) \
+	    $(if $(GENERIC),--generic "$(GENERIC)") $(if $(GPU),--gpu $(GPU)) \
 	    $(if $(ITERATIONS),--iterations $(ITERATIONS)) $(if $(RESTART),--restart)
 
 demo: backbone  ## a real video, segmented from its first frame

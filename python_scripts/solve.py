@@ -47,7 +47,8 @@ def next_command(source, model):
     given, trained = source.parameters, files.from_scripts(model)
     if isinstance(source, refinement_crops.RefinementCrops):
         root = refinement_crops.davis_root(source.sources[0][0][0])
-        command = cli.command("refine_spn.py", "--weights", trained, *cli.data_options(root))
+        command = cli.command("refine_spn.py", "--weights", trained,
+                              *(cli.data_options(root) if root else []))
         video = shlex.quote(given["video"]) if given["video"] else "<video>"
         return f"{command} <iterations> {video}"
     if isinstance(source, samples.GenericForeground):

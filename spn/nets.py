@@ -52,7 +52,7 @@ class Refinement:
 
 REFINE_VGG = Refinement(
     name="refine_vgg", channels=32, normalization="ABS_SUM", gate_bias=(0, 0), gate_std=0.01,
-    weights="../models/VGG_ILSVRC_16_layers.caffemodel", batch=40,
+    weights="../models/vgg16_hed.caffemodel", batch=40,
     solver={"type": "SGD", "base_lr": 1e-4, "momentum": 0.9, "weight_decay": 5e-3,
             "lr_policy": "poly", "power": 0.5, "clip_gradients": 1000, "max_iter": 60000,
             "snapshot": 5000, "average_loss": 100})

@@ -119,7 +119,7 @@ def test_image_coarse_and_label_show_the_same_place(blobs):
 def test_crops_differ_in_place_size_and_handedness(blobs):
     """The warps: factors, both handednesses, and centres near the border."""
     source = crops.RefinementCrops(param_str(blobs))
-    border = crops.border_of(*source.sources[0][0], 3)
+    border = crops.read_frame(*source.sources[0][0], davis.Davis.pair).borders[3]
     labels = draw(0)[1]
     assert len(border) and np.abs(cv2.blur((labels == 3).astype(np.float32), (3, 3))[
         border[:, 1], border[:, 0]] - 0.5).max() < 0.5
@@ -174,6 +174,58 @@ def test_folder_and_list_give_the_same_samples(blobs):
         ["00002.jpg", "00002.png"]]
     (blobs / "Annotations/480p/bright/00001.png").unlink()  # a folder gives what has an annotation
     assert [pair[0].stem for pair in crops.annotated_frames(blobs)] == ["00000", "00002", "00003"]
+
+
+def write_pairs(root, count=4, **kind):
+    """The frames of write_sequence as pairs; masks are grey, 128 where void."""
+    for index in range(count):
+        frame, labels = draw(index, **kind)
+        files.write_image(root / f"images/pair{index}.png", frame)
+        mask = np.where(labels == davis.VOID, 128, (labels == 3) * 255).astype(np.uint8)
+        files.write_image(root / f"masks/pair{index}.png", mask)
+    return root
+
+
+def test_pairs_give_the_samples_of_the_same_frames(blobs, tmp_path):
+    root = write_pairs(tmp_path / "pairs")
+    for path in (blobs / "JPEGImages/480p/bright").iterdir():
+        files.write_image(root / f"images/pair{int(path.stem)}.png", files.read_image(path))
+    files.write_text(root / "lists/some.txt", "".join(f"pair{index}\n" for index in range(4)))
+    expected = crops.RefinementCrops(param_str(blobs)).sample(0, 0)
+    for source in (root, root / "lists/some.txt"):
+        assert_same(crops.RefinementCrops(param_str(source)).sample(0, 0), expected)
+    both = crops.RefinementCrops(param_str(root, blobs))
+    assert [len(frames) for frames in both.sources] == [4, 4]
+    assert next_command(both, files.MODELS / "spn/x.caffemodel") == (
+        "python refine_spn.py --weights ../models/spn/x.caffemodel <iterations> '<video>'"
+        .replace("'", ""))
+    files.write_text(root / "lists/some.txt", "nosuch\n")
+    with pytest.raises(UserError, match="names nosuch, which is no image"):
+        crops.RefinementCrops(param_str(root / "lists/some.txt"))
+
+
+def test_void_of_pairs_stays_void_and_is_part_of_the_nearer_side(tmp_path):
+    root = write_pairs(tmp_path / "pairs", void=True)
+    source = crops.RefinementCrops(param_str(root))
+    assert {value for _, _, label in crops_of(source, 6) for value in np.unique(label)} == {
+        0, 1, 255}
+    mask, void = np.zeros((2, 20, 40), bool)
+    mask[:, :10], void[:, 10:20] = True, True
+    expected = mask.copy()
+    expected[:, 10:15] = True
+    np.testing.assert_array_equal(crops.without_void(mask, void), expected)
+    np.testing.assert_array_equal(crops.without_void(mask, void & False), mask)
+    np.testing.assert_array_equal(crops.without_void(mask & False, void), mask & False)
+
+
+def test_what_is_kept_in_memory_is_what_was_read(blobs):
+    paths = crops.annotated_frames(blobs)[0]
+    frame, labels = davis.Davis.pair(*paths)
+    kept = crops.read_frame(*paths, davis.Davis.pair)
+    np.testing.assert_array_equal(kept.image(), frame)
+    np.testing.assert_array_equal(kept.labels.plane(), labels)
+    assert kept is crops.read_frame(*paths, davis.Davis.pair) and [*kept.borders] == [3]
+    assert kept.encoded.nbytes + len(kept.labels.data) < frame.nbytes / 2
 
 
 def test_sources_are_drawn_from_equally_often(blobs, tmp_path):

@@ -138,7 +138,7 @@ def test_steps_of_a_training(recorded, data_set):
     assert synthetic == ["../tools/synthetic.py", "--data", folder,
                          *train_refine.SYNTHETIC_OPTIONS]
     assert written == ["../spn/write_prototxts.py", str(data_set), str(listing), folder,
-                       "--iterations", "7", "--exclude", "dog", "bear"]
+                       "--net", "refine_small", "--iterations", "7", "--exclude", "dog", "bear"]
     assert trained == ["solve.py", nets.REFINE_SMALL.weights,
                        "../spn/refine_small/training/solver.prototxt", "--resume"]
     assert crops.annotated_frames(written[1]) == crops.annotated_frames(written[2])
@@ -147,11 +147,37 @@ def test_steps_of_a_training(recorded, data_set):
 def test_sources_are_what_is_at_hand(recorded, data_set, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(train_refine.cli, "DEFAULT_DATA", data_set)
     folder = files.from_scripts(train_refine.SYNTHETIC)
-    assert recorded()[1] == ["../spn/write_prototxts.py", str(data_set), folder, "--iterations",
+    assert recorded()[1] == ["../spn/write_prototxts.py", str(data_set), folder, "--net",
+                             "refine_small", "--iterations",
                              str(nets.REFINE_SMALL.solver["max_iter"])]
     monkeypatch.setattr(train_refine.cli, "DEFAULT_DATA", tmp_path / "nosuch")
-    assert recorded("--iterations", 3)[1][1:] == [folder, "--iterations", "3"]
+    assert recorded("--iterations", 3)[1][1:] == [folder, "--net", "refine_small",
+                                                  "--iterations", "3"]
     assert f"synthetic videos alone: {tmp_path / 'nosuch'} is not" in capsys.readouterr().out
+
+
+def test_steps_with_real_coarse_maps(recorded, data_set, thin_model, parsed):
+    _, *maps, written, trained = recorded("--sources", data_set, "--generic", thin_model, "--gpu",
+                                          1, "--net", "refine_small")
+    folders = [files.from_scripts(train_refine.COARSE / scale) for scale in ("1", "0.5")]
+    assert maps == [["../tools/coarse_maps.py", str(data_set), "--scale", scale, "--output",
+                     folder, "--weights", str(thin_model), "--gpu", "1"]
+                    for scale, folder in zip(("1", "0.5"), folders)]
+    assert written[-3:] == ["--coarse", *folders] and trained[-2:] == ["--gpu", "1"]
+    for command in (*maps, written, trained):
+        assert parsed(command)
+
+
+def test_the_paper_s_net(recorded, data_set, tmp_path, monkeypatch):
+    monkeypatch.setattr(train_refine.files, "PYTHON_SCRIPTS", tmp_path / "python_scripts")
+    (tmp_path / "python_scripts").mkdir()
+    with pytest.raises(SystemExit):
+        recorded("--sources", data_set, "--net", "refine_vgg")
+    files.write_text(tmp_path / "models/vgg16_hed.caffemodel", "")
+    _, written, trained = recorded("--sources", data_set, "--net", "refine_vgg")
+    assert written[3:] == ["--net", "refine_vgg", "--iterations", "60000"]
+    assert trained == ["solve.py", "../models/vgg16_hed.caffemodel",
+                       "../spn/refine_vgg/training/solver.prototxt", "--resume"]
 
 
 def test_training_on_synthetic_videos(project):

@@ -6,15 +6,17 @@ param_str of the layer, a Python literal (relative paths count from python_scrip
      'exclude': ('dog',), 'coarse': ('../results/ResNetF_perobj_3000',),
      'size': (128, 128), 'batch': 8, 'seed': 0}
 
-sources   folders in DAVIS layout (every frame that has an annotation), or image
-          lists in one; each source is drawn from equally often
+sources   folders in DAVIS layout (every frame that has an annotation), folders of
+          pairs (segspn.data.pairs), or lists in one; each source is drawn from equally often
 exclude   sequences that are left out, for testing
 video     the first frame of this sequence alone, for fine-tuning to a video
-coarse    folders of real score maps, <sequence>/<frame>_<object>.png: half of the
-          crops take theirs from there where there is one, all others simulate it
+coarse    folders of real score maps, <folder of the frame>/<frame>_<object>.png: half of
+          the crops take theirs from there where there is one, all others simulate it
 """
 
 import hashlib
+import zlib
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,13 +25,13 @@ import numpy as np
 
 from segspn import done, files
 from segspn.caffenet.net_input import net_input
-from segspn.data import davis, morphology, planes
+from segspn.data import davis, morphology, pairs, planes
 from segspn.errors import UserError
 from segspn.training import augment, simulated_scores
 from segspn.training.samples import check_names, checked_size, parse_parameters
 
 MARGIN = 32  # px around a crop that its coarse map is simulated with
-FRAMES_IN_MEMORY = 512  # decoded, with their annotations: 1.6 MB each at 480 x 854
+IN_MEMORY = 8192  # frames, and score maps, all of them packed: some 50 to 150 KB each
 SCALE, ANGLE, SHEAR = (0.6, 1.7), 25, 0.15  # of the random warp; degrees
 MOST_DRAWS = 1000  # of frames without any object, one after the other
 IN_BORDER = 0.85  # share of the crops whose centre is near the object's border
@@ -40,38 +42,107 @@ def davis_root(path):
     return next((p for p in path.parents if (p / "JPEGImages").is_dir()), None)
 
 
-def annotated_frames(source):
-    """[(frame, annotation)] of a folder in DAVIS layout, or of a list in one.
+def pairs_root(path):
+    """The folder of pairs that a file is in, or None."""
+    return next((p for p in path.parents
+                 if (p / pairs.IMAGES).is_dir() and (p / pairs.MASKS).is_dir()), None)
 
-    Raises UserError where there is none.
+
+def opened(source):
+    """(data set, list in it or None) of a source, a path as seen from python_scripts/.
+
+    Raises UserError where it is neither a data set nor a list in one.
     """
     path = files.PYTHON_SCRIPTS / source
-    if path.is_file():
-        root = davis_root(path.resolve())
-        if root is None:
-            raise UserError(f"list {path} is in no folder that has JPEGImages")
-        return davis.Davis(root).listed(path.resolve())
-    data = davis.Davis(path)
-    pairs = [(frame, annotated[frame.stem]) for sequence in data.sequences()
+    if not path.is_file():
+        return pairs.data_set(path), None
+    path = path.resolve()
+    root = davis_root(path) or pairs_root(path)
+    if root is None:
+        raise UserError(f"list {path} is in no folder that has JPEGImages, or images and masks")
+    return pairs.data_set(root), path
+
+
+def annotated_frames(source):
+    """[(frame, annotation)] of a data set, or of a list in one.  Raises UserError."""
+    data, listing = opened(source)
+    if listing:
+        return data.listed(listing)
+    if isinstance(data, pairs.Pairs):
+        return data.all()
+    found = [(frame, annotated[frame.stem]) for sequence in data.sequences()
              for annotated in [data.annotated(sequence)] for frame in data.frames(sequence)
              if frame.stem in annotated]
-    if not pairs:
+    if not found:
         raise UserError(f"{data.root} has no annotated frame")
-    return pairs
+    return found
 
 
-@lru_cache(FRAMES_IN_MEMORY)
-def read_pair(frame, annotation):
-    return davis.Davis.pair(frame, annotation)
+# ----------------------------------------------------- what is kept in memory
+
+@dataclass(frozen=True)
+class Packed:
+    """A uint8 array, H x W, compressed; it unpacks in a tenth of the time that its file takes."""
+
+    data: bytes
+    shape: tuple
+
+    @classmethod
+    def of(cls, plane):
+        return cls(zlib.compress(np.ascontiguousarray(plane), 1), plane.shape)
+
+    def plane(self):
+        return np.frombuffer(zlib.decompress(self.data), np.uint8).reshape(self.shape)
 
 
-@lru_cache(FRAMES_IN_MEMORY)
-def border_of(frame, annotation, k):
-    """Pixels at the border of object k: int, n x 2, (x, y)."""
-    labels = read_pair(frame, annotation)[1]
-    mask = (labels == k).astype(np.uint8)
-    rows, columns = np.nonzero(morphology.near_other(mask, 1))
-    return np.stack([columns, rows], 1).astype(np.int32)
+@dataclass(frozen=True)
+class Frame:
+    """A frame and its annotation, checked when they were read.
+
+    encoded  what the frame's file holds
+    labels   Packed
+    borders  {object: pixels at its border, int16, n x 2, (x, y)}
+    """
+
+    encoded: np.ndarray
+    labels: Packed
+    borders: dict
+
+    @classmethod
+    def read(cls, path, annotation, pair):
+        """pair: that of the data set.  Raises UserError."""
+        labels = pair(path, annotation)[1]
+        return cls(np.fromfile(path, np.uint8), Packed.of(labels),
+                   {k: border_of(labels, k) for k in davis.objects_of(labels)})
+
+    def image(self):
+        return cv2.imdecode(self.encoded, cv2.IMREAD_COLOR)
+
+
+def border_of(labels, k):
+    """Pixels at the border of object k: int16, n x 2, (x, y)."""
+    rows, columns = np.nonzero(morphology.near_other((labels == k).astype(np.uint8), 1))
+    return np.stack([columns, rows], 1).astype(np.int16)
+
+
+read_frame = lru_cache(IN_MEMORY)(Frame.read)
+
+
+@lru_cache(IN_MEMORY)
+def read_score_map(folder, frame, k, shape):
+    return Packed.of(planes.read_score_map(folder, frame, k, shape))
+
+
+def without_void(mask, void):
+    """The mask with those void pixels that are nearer to it than to the background.
+
+    mask, void: bool, H x W.
+    """
+    if not (void.any() and mask.any()):
+        return mask
+    to_mask, to_background = (cv2.distanceTransform((~part).astype(np.uint8), cv2.DIST_L2, 3)
+                              for part in (mask, ~(mask | void)))
+    return mask | (void & (to_mask < to_background))
 
 
 class RefinementCrops:
@@ -93,7 +164,8 @@ class RefinementCrops:
         self.check_names()
         self.sources = [[pair for pair in annotated_frames(source) if self.is_wanted(pair[0])]
                         for source in self.parameters["sources"]]
-        empty = [s for s, pairs in zip(self.parameters["sources"], self.sources) if not pairs]
+        self._readers = [opened(source)[0].pair for source in self.parameters["sources"]]
+        empty = [s for s, frames in zip(self.parameters["sources"], self.sources) if not frames]
         if empty:
             video = self.parameters["video"]
             raise UserError(f"{empty[0]} has no annotated first frame of {video}" if video
@@ -129,14 +201,15 @@ class RefinementCrops:
     def crop(self, rng):
         """data, coarse and label of one crop; crops without any object are drawn again."""
         for _ in range(MOST_DRAWS):
-            pairs = self.sources[rng.integers(len(self.sources))]
-            paths = pairs[rng.integers(len(pairs))]
-            image, labels = read_pair(*paths)
-            objects = davis.objects_of(labels)
-            if objects:
-                k = objects[rng.integers(len(objects))]
-                matrix = self.draw_warp(rng, labels.shape, border_of(*paths, k))
-                return self.warped(rng, image, labels, k, matrix, self.real_coarse(rng, paths, k))
+            number = rng.integers(len(self.sources))
+            frames = self.sources[number]
+            paths = frames[rng.integers(len(frames))]
+            frame = read_frame(*paths, self._readers[number])
+            if frame.borders:
+                k = [*frame.borders][rng.integers(len(frame.borders))]
+                matrix = self.draw_warp(rng, frame.labels.shape, frame.borders[k])
+                real = self.real_coarse(rng, paths[0], k, frame.labels.shape)
+                return self.warped(rng, frame.image(), frame.labels.plane(), k, matrix, real)
         raise UserError(f"no object in {MOST_DRAWS} annotations drawn of "
                         f"{', '.join(self.parameters['sources'])}")
 
@@ -169,28 +242,28 @@ class RefinementCrops:
         crop = cv2.warpAffine(image, matrix, size, **mirrored)[cut]
         label = np.where(void, davis.VOID, mask)[cut].astype(np.float32)
         if real is None:
+            mask = without_void(mask, void)
             probability = simulated_scores.simulate(rng, mask, others)[cut]
         else:
             probability = cv2.warpAffine(real, matrix, size, **mirrored)[cut] / np.float32(255)
         return net_input(augment.recoloured(rng, crop)), probability[None], label[None]
 
-    def real_coarse(self, rng, paths, k):
+    def real_coarse(self, rng, frame, k, shape):
         """A score map of object k of this frame, uint8 H x W, or None to simulate it."""
         folders = self.parameters["coarse"]
         if not folders or rng.integers(2):
             return None
-        frame = paths[0]
         name = Path(frame.parent.name) / f"{frame.stem}_{k}.png"
         found = [path for folder in folders
                  if (path := files.PYTHON_SCRIPTS / folder / name).is_file()]
         if not found:
             return None
         path = found[rng.integers(len(found))]
-        return read_score_map(path.parent, frame.stem, k, read_pair(*paths)[1].shape)
+        return read_score_map(path.parent, frame.stem, k, shape).plane()
 
     def fingerprint(self):
         """Bytes that differ where the samples of two runs would."""
-        paths = [[path for pair in pairs for path in pair] for pairs in self.sources]
+        paths = [[path for pair in frames for path in pair] for frames in self.sources]
         paths += [sorted((files.PYTHON_SCRIPTS / folder).glob("*/*_*.png"))
                   for folder in self.parameters["coarse"]]
         # A coarse map is found by the names of video and frame.
@@ -198,6 +271,3 @@ class RefinementCrops:
         given = {name: value for name, value in self.parameters.items() if name not in self.places}
         return hashlib.sha256(repr((given, names)).encode()).digest() + b"".join(
             map(done.digest_of, paths))
-
-
-read_score_map = lru_cache(FRAMES_IN_MEMORY)(planes.read_score_map)
