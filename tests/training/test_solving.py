@@ -329,15 +329,44 @@ def test_thin_resnetf_resumed_is_the_uninterrupted_run(trainings):
     whole, parted = (trainings.solver(name, **{**nets.RESNET50_THIN.solver, "max_iter": 6})
                      for name in ("whole", "parted"))
     result = trainings.solve(whole, "--keep-snapshots")
-    assert succeeds(result) and "at their fillers, not in the file: feat08_res5" in result.stdout
+    assert succeeds(result) and "at their fillers, not in the file: project32" in result.stdout
     assert succeeds(trainings.solve(parted, "--iterations", 3, "--keep-snapshots"))
     assert succeeds(trainings.solve(parted, "--resume"))
     assert_same_result(parted, whole, 6, keep=True)
     before, after = (weights.read_caffemodel(parted.model(n)) for n in (3, 6))
     changed = {name for name in after for a, b in zip(before[name], after[name]) if (a != b).any()}
-    assert {"conv_1", "conv_stage3_block2_branch2c", "feat08_res5", "score08"} <= changed
-    fixed = {name for name in after if name.startswith(("bn_", "up", "scale_res"))}
+    assert {"conv_1", "conv_stage3_block2_branch2c", "project4", "decode32", "decode4", "score04"} <= changed
+    fixed = {name for name in after if name.startswith(("bn_", "up"))}
     assert fixed and not fixed & changed
+
+
+def test_generic_training_on_pairs_resumed_with_its_validation(trainings, tmp_path):
+    """Crops of pairs, two an iteration; J of the pair held out is logged at each snapshot."""
+    folder, rng = tmp_path / "pairs", np.random.default_rng(0)
+    for index in range(3):
+        mask = np.zeros((70, 80 + index), np.uint8)
+        mask[20:50, 30:60] = 255
+        image = rng.integers(0, 256, (*mask.shape, 3), np.uint8)
+        image[mask > 0] = 255
+        files.write_image(folder / f"images/{index}.jpg", image)
+        files.write_image(folder / f"masks/{index}.png", mask)
+    (folder / "val.txt").write_text("1\n")
+    trainings.net.write_text(text_format.MessageToString(nets.train(
+        nets.RESNET50_THIN, "GenericForeground", data=str(folder), lists=(), size=(64, 96),
+        validation=("val.txt",), crops={"size": (64, 64), "batch": 2, "scale": (0.8, 1.2)})))
+    trainings.weights = files.MODELS / "resnet50_thin.caffemodel"
+    whole, parted = (trainings.solver(name, **{
+        **nets.RESNET50_THIN.recipe("generic").solver, "max_iter": 4, "snapshot": 2})
+        for name in ("whole", "parted"))
+    assert succeeds(trainings.solve(whole))
+    assert succeeds(trainings.solve(parted, "--iterations", 2, "--keep-snapshots"))
+    assert succeeds(trainings.solve(parted, "--resume"))
+    assert parted.model(4).read_bytes() == whole.model(4).read_bytes()
+    logs = [np.genfromtxt(training.log, delimiter=",", names=True)["validation_J"]
+            for training in (whole, parted)]
+    np.testing.assert_array_equal(*logs)
+    assert list(np.isfinite(logs[0])) == [False, True, False, True]
+    assert all(0 <= j <= 1 for j in logs[0][1::2])
 
 
 def test_space_is_reserved_for_weights_and_history(trainings):
