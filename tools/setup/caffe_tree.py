@@ -63,6 +63,17 @@ CHANGES = [
            '''LOG(INFO) << "Kernel execution timeout:      "
       << (prop.kernelExecTimeoutEnabled ? "Yes" : "No");''', "",
            "CUDA 13 has no such field"),
+    Change("src/caffe/common.cpp",
+           "  if (cublasCreate(&cublas_handle_) != CUBLAS_STATUS_SUCCESS) {\n",
+           "  int gpus = 0;\n"
+           "  if (cudaGetDeviceCount(&gpus) != cudaSuccess || gpus == 0) {\n    return;\n  }\n"
+           "  if (cublasCreate(&cublas_handle_) != CUBLAS_STATUS_SUCCESS) {\n",
+           "without a GPU, each thread would complain that it has no cuBLAS and no cuRAND"),
+    Change("src/caffe/common.cpp",
+           "  if (Get().curand_generator_) {\n    CURAND_CHECK(curandSetPseudoRandom",
+           "  if (mode() == CPU) {  // and maybe a forked process, which has no CUDA\n"
+           "  } else if (Get().curand_generator_) {\n    CURAND_CHECK(curandSetPseudoRandom",
+           "solvers are tried in a forked process, on the CPU"),
     Change("src/caffe/layer_factory.cpp",
            "shared_ptr<Layer<Dtype> >(new ConvolutionLayer<Dtype>(param))",
            "NewConvolution<Dtype>(param)", "convolutions by oneDNN (ResNetF/caffe)"),
