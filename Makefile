@@ -23,8 +23,8 @@ $(call renamed,SEQUENCES,VIDEOS)
 $(call renamed,CLASS,VIDEO)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check check-cuda weights backbone data prototxts generic davis segment \
-        train-refine demo test test-slurm lint quality bench clean
+.PHONY: help setup check check-cuda check-gpu weights backbone data prototxts generic davis \
+        segment train-refine demo test test-slurm lint quality bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -37,6 +37,9 @@ check: setup  ## Caffe's path, mode and layers, and a small net run
 
 check-cuda: setup  ## compiles the CUDA code of our layers, where there is nvcc (no GPU needed)
 	@$(VENV_PYTHON) -m tools.setup.check_cuda
+
+check-gpu: backbone  ## runs our layers on a GPU and compares them with the CPU (after make setup CUDA=1)
+	@$(VENV_PYTHON) -m tools.setup.check_gpu
 
 weights: setup  ## the pretrained thin backbone (VGG=1: VGG-16 as well); where to get the others
 	@$(VENV_PYTHON) -m tools.setup.weights $(if $(VGG),--vgg)
