@@ -53,11 +53,11 @@ data: setup  ## DAVIS 2017 into data/DAVIS (SPLITS="trainval test-dev test-chall
 prototxts: setup  ## train nets and solvers of DAVIS 2017 test-challenge
 	@$(VENV_PYTHON) ResNetF/write_prototxts.py --split test-challenge
 
-davis: backbone  ## all of a list: SPLIT=val (VIDEOS, ITERATIONS, BACKBONE, CRAF, GPUS, CLUSTER=slurm, BOTH=1, DRY=1)
+davis: setup  ## all of a list: SPLIT=val (VIDEOS, ITERATIONS, BACKBONE, CRAF, GPUS, CLUSTER=slurm, BOTH=1, DRY=1)
 	@$(VENV_PYTHON) tools/run.py $(if $(DATA),--data "$(DATA)") $(if $(SPLIT),--split "$(SPLIT)") \
 	    $(if $(VIDEOS),--videos $(VIDEOS)) $(RUN)
 
-segment: backbone  ## a video of your own: VIDEO=name, after tools/import_video.py
+segment: setup  ## a video of your own: VIDEO=name, after tools/import_video.py
 	@$(VENV_PYTHON) tools/run.py --data "$(or $(DATA),data/videos)" \
 	    $(if $(VIDEO),--videos "$(VIDEO)") $(RUN)
 
@@ -71,7 +71,7 @@ train-refine: backbone  ## the refinement net anew, from data/DAVIS and syntheti
 	    $(if $(GENERIC),--generic "$(GENERIC)") $(if $(GPU),--gpu $(GPU)) \
 	    $(if $(ITERATIONS),--iterations $(ITERATIONS)) $(if $(RESTART),--restart)
 
-demo: backbone  ## a real video, segmented from its first frame
+demo: setup  ## a real video, segmented from its first frame
 	@$(VENV_PYTHON) -m tools.setup.demo
 
 test: backbone  ## unit tests and a small end-to-end run
@@ -84,7 +84,7 @@ test-slurm: backbone  ## the small run on a real Slurm, which is started and sto
 lint: setup  ## ruff
 	@$(VENV_PYTHON) -m ruff check .
 
-quality: backbone  ## J and F by stage and by video, synthetic or of DATA= SPLIT= (NAME, EVERY, ITERATIONS, …)
+quality: setup  ## J and F by stage and by video, synthetic or of DATA= SPLIT= (NAME, EVERY, ITERATIONS, …)
 	@$(VENV_PYTHON) tools/quality.py $(if $(DATA),--data "$(DATA)") $(if $(SPLIT),--split "$(SPLIT)") \
 	    $(if $(VIDEOS),--videos $(VIDEOS)) $(if $(NAME),--name "$(NAME)") \
 	    $(if $(EVERY),--every $(EVERY)) -- $(OPTIONS)

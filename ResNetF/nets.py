@@ -76,18 +76,18 @@ RESNET101 = Backbone(
             "snapshot": 3000})
 RESNET50_THIN = Backbone(
     name="resnet50_thin", stages=(256, 512, 1024), offsets=(1, 2, 1, 2),
-    landmark="conv_stage0_block0_branch2a", weights="../models/resnet50_thin.caffemodel",
-    pretrained="../models/resnet50_thin.caffemodel", head_lr=1, normalize=True, decodes=True,
-    solver={**SGD, **POLY, "base_lr": 2e-3, "max_iter": 200, "snapshot": 200},
+    landmark="conv_stage0_block0_branch2a", weights="../models/generic_thin.caffemodel",
+    pretrained="../models/resnet50_thin.caffemodel", head_lr=2, normalize=True, decodes=True,
+    solver={**SGD, **POLY, "base_lr": 1e-3, "max_iter": 200, "snapshot": 200},
     crops={"size": (256, 448), "scale": (0.8, 1.25), "angle": 8, "colour": 0.3},
     recipes={
         "generic": {
             "head_lr": 10,
             "crops": {"size": (320, 320), "batch": 8, "scale": (0.5, 1.5), "angle": 10,
                       "colour": 0.7},
-            "solver": {**SGD, **POLY, "base_lr": 3e-3, "max_iter": 10000, "snapshot": 1000}},
+            "solver": {**SGD, **POLY, "base_lr": 3e-3, "max_iter": 2400, "snapshot": 700}},
         "best": {
-            "solver": {**SGD, **POLY, "base_lr": 2e-3, "max_iter": 800, "snapshot": 400}}})
+            "solver": {**SGD, **POLY, "base_lr": 1e-3, "max_iter": 800, "snapshot": 400}}})
 BACKBONES = {backbone.name: backbone for backbone in (RESNET101, RESNET50_THIN)}
 
 

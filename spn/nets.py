@@ -58,7 +58,7 @@ REFINE_VGG = Refinement(
             "snapshot": 5000, "average_loss": 100})
 REFINE_SMALL = Refinement(
     name="refine_small", channels=8, normalization="CONVEX", gate_bias=(-4, -0.8), gate_std=0.02,
-    weights=RESNET50_THIN.weights, batch=8,
+    weights=RESNET50_THIN.pretrained, batch=8,
     solver={"type": "Adam", "base_lr": 2e-3, "momentum": 0.9, "momentum2": 0.999,
             "weight_decay": 1e-4, "lr_policy": "poly", "power": 0.9, "clip_gradients": 10,
             "max_iter": 8000, "snapshot": 1000, "average_loss": 100})

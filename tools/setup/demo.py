@@ -20,8 +20,7 @@ from tools.setup.demo_data import DEMO, SEQUENCE
 
 OUTPUT = files.RESULTS / "demo"
 NAME = "demo"
-SIZE = (240, 427)
-ITERATIONS = 200
+ITERATIONS = nets.RESNET50_THIN.solver["max_iter"]
 
 
 def commands():
@@ -30,8 +29,7 @@ def commands():
     labels = files.from_scripts(settings.RUNS / NAME / "labels" / SEQUENCE)
     return [
         ("pipeline", ["../tools/run.py", "--data", data, "--videos", SEQUENCE, "--name", NAME,
-                      "--backbone", nets.RESNET50_THIN.name, "--size", cli.size_text(SIZE),
-                      "--iterations", str(ITERATIONS)]),
+                      "--backbone", nets.RESNET50_THIN.name, "--iterations", str(ITERATIONS)]),
         ("labels of the coarse maps", [
             "segment_instances.py", "--video", SEQUENCE, "--iterations", str(ITERATIONS),
             "--data", data, "--coarse", "--output", f"{output}/coarse"]),
