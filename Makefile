@@ -8,6 +8,7 @@ OPTIONS := $(if $(ITERATIONS),--iterations $(ITERATIONS)) \
        $(if $(BACKBONE),--backbone $(BACKBONE)) $(if $(WEIGHTS),--weights "$(WEIGHTS)") \
        $(if $(REFINEMENT),--refinement "$(REFINEMENT)") $(if $(SIZE),--size $(SIZE)) \
        $(if $(CRAF),--craf "$(CRAF)") $(if $(SEED),--seed $(SEED)) $(if $(LISTS),--lists $(LISTS)) \
+       $(if $(VALIDATION),--validation $(VALIDATION)) $(if $(QUALITY),--recipe $(QUALITY)) \
        $(if $(GENERIC_ITERATIONS),--generic-iterations $(GENERIC_ITERATIONS)) \
        $(if $(JOBS),--jobs $(JOBS)) $(if $(THREADS),--threads $(THREADS)) \
        $(if $(GPUS),--gpus $(GPUS)) $(if $(CLUSTER),--cluster $(CLUSTER)) \
@@ -61,7 +62,7 @@ segment: setup  ## a video of your own: VIDEO=name, after tools/import_video.py
 	@$(VENV_PYTHON) tools/run.py --data "$(or $(DATA),data/videos)" \
 	    $(if $(VIDEO),--videos "$(VIDEO)") $(RUN)
 
-generic: backbone  ## the generic foreground model, from DAVIS train and val (LISTS, GENERIC_ITERATIONS)
+generic: backbone  ## the generic foreground model, of DAVIS or pairs (DATA, LISTS, VALIDATION, GENERIC_ITERATIONS)
 	@$(VENV_PYTHON) tools/run.py --generic-only $(if $(DATA),--data "$(DATA)") $(RUN)
 
 train-refine: backbone  ## the refinement net anew, from data/DAVIS and synthetic videos (SOURCES, GENERIC, NET, EXCLUDE="dog")

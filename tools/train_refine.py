@@ -48,7 +48,11 @@ def parse_arguments(argv=None):
                         help="videos to leave out")
     parser.add_argument("--generic", type=Path, metavar="WEIGHTS",
                         help="foreground model that gives real coarse maps")
+    parser.add_argument("--weights", type=Path,
+                        help="that the training begins with, as those that come with the project "
+                        "(the net's own)")
     parser.add_argument("--iterations", type=cli.whole(), help="of the training (the net's)")
+    parser.add_argument("--base-lr", type=cli.rate, help="of the training (the net's)")
     parser.add_argument("--gpu", type=cli.gpu, metavar="ID", help="device number (the CPU)")
     parser.add_argument("--restart", action="store_true",
                         help="delete the snapshots of an earlier training")
@@ -57,8 +61,10 @@ def parse_arguments(argv=None):
 
 def check_weights(args):
     """Raises UserError where weights that a step begins with are not there."""
-    start = files.PYTHON_SCRIPTS / nets.NETS[args.net].weights
-    if not start.is_file():
+    start = args.weights or files.PYTHON_SCRIPTS / nets.NETS[args.net].weights
+    if args.weights:
+        files.existing_file(start, "weights")
+    elif not start.is_file():
         raise UserError(f"weights {start.resolve()} do not exist: make weights"
                         + (" VGG=1" if args.net == nets.REFINE_VGG.name else ""))
     if args.generic:
@@ -81,9 +87,11 @@ def commands(args):
         *maps,
         ("prototxts", ["../spn/write_prototxts.py", *sources, synthetic, "--net", net.name,
                        "--iterations", str(args.iterations or net.solver["max_iter"]),
+                       *(["--base-lr", f"{args.base_lr:g}"] if args.base_lr else []),
                        *(["--exclude", *args.exclude] if args.exclude else []),
                        *(["--coarse", *coarse] if coarse else [])]),
-        ("training", ["solve.py", net.weights, f"../spn/{net.name}/training/solver.prototxt",
+        ("training", ["solve.py", files.from_scripts(args.weights) if args.weights
+                      else net.weights, f"../spn/{net.name}/training/solver.prototxt",
                       "--restart" if args.restart else "--resume", *gpu])]
 
 

@@ -51,6 +51,15 @@ def generic_recipe(backbone):
     return backbone.recipe(GENERIC if GENERIC in backbone.recipes else None)
 
 
+def near_size(shape, scale=1.0):
+    """(height, width) near those of an image, times `scale`: multiples of 64.
+
+    These are few, and all nets are defined at them; a size that a net has not had yet costs
+    more than its pass.
+    """
+    return tuple(max(1, round(scale * length / 64)) * 64 for length in shape)
+
+
 def checked_size(size, backbone):
     """`size`, (height, width).  Raises UserError where the net is not defined at it."""
     if max(size) > LONGEST_SIDE:

@@ -7,28 +7,24 @@ where the annotation has no other.  Frames of several objects get none.
 import numpy as np
 from tqdm import tqdm
 
-from ResNetF import nets
 from segspn import done, files
-from segspn.caffenet import device
+from segspn.caffenet import deploy, device
 from segspn.data import davis
 from segspn.method import score_maps
 from segspn.training import refinement_crops
 
-LEAST = 64  # px, of a side of the net's input
 FOLDER = "testnet_per_obj"  # whose deploy nets give probabilities
 
 
-class _AtOwnSize(score_maps.SegmentationNet):
-    """A foreground model at the size of each frame, times `scale`."""
+class _NearOwnSize(score_maps.SegmentationNet):
+    """A foreground model near the size of each frame, times `scale`."""
 
     def __init__(self, weights_path, scale):
-        net = score_maps.load_net(weights_path, FOLDER, scale)
-        super().__init__(net, "prob")
-        self._backbone, self._scale = nets.backbone_of(net.params), scale
+        super().__init__(score_maps.load_net(weights_path, FOLDER, scale), "prob")
+        self._scale = scale
 
     def probability(self, frame):
-        size = (max(LEAST, round(self._scale * length)) for length in frame.shape[:2])
-        self._size = nets.valid_size(self._backbone, *size)
+        self._size = deploy.near_size(frame.shape[:2], self._scale)
         self._net.blobs["data"].reshape(1, 3, *self._size)
         self._net.reshape()  # of all layers: a convolution writes to blobs of later ones
         return super().probability(frame)
@@ -54,7 +50,7 @@ def write(sources, weights_path, output, scale=1.0, gpu=None):
             continue
         if net is None:
             device.use(gpu)
-            net = _AtOwnSize(weights_path, scale)
+            net = _NearOwnSize(weights_path, scale)
         with record.making([product], paths):
             files.write_image(product, np.rint(net.probability(frame) * 255).astype(np.uint8))
         made += 1

@@ -4,7 +4,7 @@ import caffe
 import numpy as np
 
 from ResNetF import nets
-from segspn.caffenet import prototxt
+from segspn.caffenet import deploy, prototxt
 from segspn.caffenet.net_input import net_input
 from segspn.data import davis
 from segspn.evaluation import metrics
@@ -13,7 +13,7 @@ NAME = "validation_J"  # of its column in the log
 
 
 class Validation:
-    """J of the foreground, the mean over images at their own size.
+    """J of the foreground, the mean over images; the net works near their own size.
 
     read      pair -> (image, foreground, void): uint8 H x W x 3, bool H x W each
     pairs     what is held out
@@ -34,7 +34,7 @@ class Validation:
         return float(np.mean([self._jaccard(*self._read(pair)) for pair in self._pairs]))
 
     def _jaccard(self, image, foreground, void):
-        size = nets.valid_size(self._backbone, *(max(64, n) for n in image.shape[:2]))
+        size = deploy.near_size(image.shape[:2])
         self._net.blobs["data"].reshape(1, 3, *size)
         self._net.reshape()
         self._net.blobs["data"].data[0] = net_input(davis.resized(image, size))
