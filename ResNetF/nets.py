@@ -78,7 +78,7 @@ RESNET50_THIN = Backbone(
     name="resnet50_thin", stages=(256, 512, 1024), offsets=(1, 2, 1, 2),
     landmark="conv_stage0_block0_branch2a", weights="../models/generic_thin.caffemodel",
     pretrained="../models/resnet50_thin.caffemodel", head_lr=2, normalize=True, decodes=True,
-    solver={**SGD, **POLY, "base_lr": 1e-3, "max_iter": 120, "snapshot": 120},
+    solver={**SGD, **POLY, "base_lr": 1e-3, "max_iter": 150, "snapshot": 150},
     crops={"size": (256, 448), "scale": (0.8, 1.25), "angle": 8, "colour": 0.3},
     recipes={
         "generic": {
