@@ -45,6 +45,7 @@ class Backbone:
     solver       fields of the solver
     decodes      whether its head is the decoder, with features of stride 4, or the paper's
     crops        that it is trained on (segspn.training.crops); None: whole frames, as in 2017
+    flip         whether inference averages over each frame and its mirror image
     recipes      {name: {field: value}} of other trainings of it
     """
 
@@ -59,6 +60,7 @@ class Backbone:
     pretrained: str = ""
     decodes: bool = False
     crops: dict | None = None
+    flip: bool = False
     recipes: dict = field(default_factory=dict)
 
     def recipe(self, name):
@@ -87,6 +89,7 @@ RESNET50_THIN = Backbone(
                       "colour": 0.7},
             "solver": {**SGD, **POLY, "base_lr": 3e-3, "max_iter": 2400, "snapshot": 700}},
         "best": {
+            "flip": True,
             "solver": {**SGD, **POLY, "base_lr": 1e-3, "max_iter": 800, "snapshot": 400}}})
 BACKBONES = {backbone.name: backbone for backbone in (RESNET101, RESNET50_THIN)}
 

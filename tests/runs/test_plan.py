@@ -54,7 +54,7 @@ def test_what_was_timed_is_taken_as_it_is(run):
     assert seconds("infer_object", "three", 2) == pytest.approx(FRAMES * 0.5)
     assert seconds("refine", "one") == pytest.approx(FRAMES * 0.8)
     assert seconds("refine", "three") == pytest.approx(FRAMES * 0.8 * (2 + 3) / (2 + 1))
-    generic = {"lists": ["x"], "iterations": 30, "weights": "w"}
+    generic = {"lists": ["x"], "validation": [], "iterations": 30, "weights": "w"}
     run = dataclasses.replace(run, generic=generic)
     assert seconds("train_generic") == pytest.approx(30 * 2.0)
     # Of what is not timed, constants count.

@@ -31,7 +31,8 @@ def settings(tmp_path):
         refinement="../spn/refine_small.caffemodel", iterations=7, snapshot=3, size="64x96")
 
 
-GENERIC = {"lists": ["ImageSets/2017/train.txt", "ImageSets/2017/val.txt"], "iterations": 9,
+GENERIC = {"lists": ["ImageSets/2017/train.txt", "ImageSets/2017/val.txt"],
+           "validation": ["ImageSets/2017/train.txt"], "iterations": 9,
            "weights": "../models/resnet50_thin.caffemodel"}
 
 
@@ -44,6 +45,7 @@ def commands(run):
     {}, {"base_lr": 1e-4, "restart": True, "keep": True, "threads": 3, "split": None,
          "train_both": True},
     {"generic": GENERIC, "weights": run_settings.GENERIC}, {"size": "480x854"},
+    {"recipe": "best", "flip": True},
     {"seed": 3, "craf": craf_options.words("--coarse --lost-pixels 7 --no-foreground")}])
 def test_every_command_line_is_parsed_by_its_script(settings, parsed, changes):
     run = dataclasses.replace(settings, **changes)

@@ -39,7 +39,7 @@ def run_of(args):
         size=cli.size_text(working_size(args, backbone, data, names)), base_lr=args.base_lr,
         seed=args.seed, craf=args.craf, generic=generic, gpus=tuple(args.gpus),
         cluster=args.cluster, restart=args.restart, keep=args.keep_snapshots,
-        train_both=args.train_both, recipe=args.recipe, until=args.until)
+        train_both=args.train_both, recipe=args.recipe, flip=recipe.flip, until=args.until)
     if run.until and not steps.jobs(run):
         raise UserError(f"--until {run.until}: this run has no such step; it has: " + ", ".join(
             dict.fromkeys(name for name, _ in steps.all_jobs(run))))

@@ -99,7 +99,8 @@ def amount(run, step, whose):
         return iterations(run, step) * net_size(run)
     videos = whose[:1] or (run.evaluated if step == "evaluate" else run.videos)
     return sum(frames_of(run.data_set, name)[0]
-               * (net_size(run) if uses_net(step) else frame_amount(run, name)) for name in videos)
+               * (net_size(run) * (1 + run.flip) if uses_net(step) else frame_amount(run, name))
+               for name in videos)
 
 
 # ------------------------------------------------------------------ limits

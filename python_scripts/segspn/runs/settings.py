@@ -42,6 +42,7 @@ class Run:
     restart     train anew what was trained with other settings
     keep        keep all snapshots
     recipe      of the trainings of videos, a name in the backbone's, or None: its own
+    flip        whether inference averages over each frame and its mirror image
     train_both  train foreground and object also where a video has one object alone
     until       the last step that is wanted, or None: all
     """
@@ -69,6 +70,7 @@ class Run:
     keep: bool = False
     train_both: bool = False
     recipe: str | None = None
+    flip: bool = False
     until: str | None = None
 
     @property

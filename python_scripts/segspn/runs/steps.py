@@ -93,7 +93,8 @@ def solve(run, weights, path):
 
 
 def inference_options(run):
-    return cli.inference_options(files.PYTHON_SCRIPTS / run.data, cli.size(run.size))
+    return [*cli.inference_options(files.PYTHON_SCRIPTS / run.data, cli.size(run.size)),
+            *(["--flip"] if run.flip else [])]
 
 
 def only_object(run, sequence):
