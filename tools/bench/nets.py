@@ -46,14 +46,14 @@ class Row:
 def plan(quick):
     """The rows of the table, in order.
 
-    The quick ones compare the two heads of the thin net: those of ResNet-101
+    The quick ones compare the two forms of the head on the thin backbone: those of ResNet-101
     cost seconds and gigabytes at any size, for the published head's weights.
     """
-    compared = THIN if quick else RESNET101
+    compared = cases.LINEAR if quick else RESNET101
 
     def case(work, net, size=nets.WORKING_SIZE):
         wanted = [round(length / QUICK) for length in size] if quick else size
-        return Case(work, net, nets.valid_size(nets.BACKBONES[net], *wanted))
+        return Case(work, net, nets.valid_size(cases.BACKBONES[net], *wanted))
 
     training = case("train", compared)
     return [

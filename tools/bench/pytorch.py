@@ -144,4 +144,4 @@ def run(args):
     return (f"{common.table(HEADS, map(line, rows), names=3)}\n\nMedians of {args.repeat}, both in "
             f"turn, ranges in brackets, at {cli.size_text(every[0][0].size)}; ratio = ours / "
             f"PyTorch {rows[0]['version']} eager{layout}, BatchNorm with fixed statistics, the "
-            "projected head.", {"rows": rows})
+            "projected head, or the thin net's.", {"rows": rows})

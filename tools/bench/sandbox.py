@@ -11,7 +11,7 @@ COPIED = ("python_scripts/**/*", "ResNetF/*.py", "ResNetF/*/deploy*.prototxt", "
 
 
 def make(folder):
-    """Copies scripts, tools and nets into a folder; the thin backbone's weights are a link."""
+    """Copies scripts, tools and nets into a folder; the thin net's weights are links."""
     folder = Path(folder)
     for pattern in COPIED:
         for path in files.ROOT.glob(pattern):
@@ -19,9 +19,9 @@ def make(folder):
                 copy = folder / path.relative_to(files.ROOT)
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(path, copy)
-    thin = files.MODELS / "resnet50_thin.caffemodel"
     (folder / "models").mkdir()
-    (folder / "models" / thin.name).symlink_to(thin)
+    for name in ("resnet50_thin.caffemodel", "generic_thin.caffemodel"):
+        (folder / "models" / name).symlink_to(files.MODELS / name)
     return folder
 
 

@@ -14,10 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-# As in ResNetF/nets.py: blocks and width of the first stage, bias of convolutions, offsets
-# of the crops, channels of the stages at strides 8, 16 and 32.
-NETS = {"resnet101": ((3, 4, 23, 3), 64, False, (2, 0, 8), (512, 1024, 2048)),
-        "resnet50_thin": ((3, 4, 6, 3), 32, True, (1, 1, 4), (256, 512, 1024))}
+# As in ResNetF/nets.py: blocks and width of the first stage, bias of convolutions.
+BACKBONES = {"resnet101": ((3, 4, 23, 3), 64, False), "resnet50_thin": ((3, 4, 6, 3), 32, True)}
 
 
 class ConvNorm(nn.Module):
@@ -49,12 +47,64 @@ def cropped(x, like, offset):
     return x[..., offset:offset + like.shape[2], offset:offset + like.shape[3]]
 
 
-class ResNetF(nn.Module):
-    """Image, N x 3 x H x W, to scores, N x 2 x H x W, by the projected head."""
+def upsampling(channels, factor):
+    """Fixed upsampling, channel by channel."""
+    layer = nn.ConvTranspose2d(channels, channels, 2 * factor, factor, groups=channels, bias=False)
+    return layer.requires_grad_(False)
 
-    def __init__(self, blocks, width, bias, offsets, channels):
+
+class Linear(nn.Module):
+    """The projected head of the paper, of the stages at strides 8, 16 and 32."""
+
+    OFFSETS = 2, 0, 8
+
+    def __init__(self, channels):
         super().__init__()
-        self.offsets = offsets
+        self.project = nn.ModuleList(nn.Conv2d(count, 128, 1, bias=index == 0)
+                                     for index, count in enumerate(channels[1:]))
+        self.up = nn.ModuleList(upsampling(128, 2) for _ in range(2))
+        self.score = nn.Conv2d(128, 2, 1)
+        self.up_score = upsampling(2, 8)
+
+    def forward(self, stages, image):
+        _, res3, res4, res5 = stages
+        up5 = self.up[0](self.project[2](res5))
+        sum4 = self.project[1](0.2 * res4)
+        sum4 = sum4 + cropped(up5, sum4, self.OFFSETS[0])
+        sum3 = self.project[0](0.2 * res3)
+        sum3 = sum3 + cropped(self.up[1](sum4), sum3, self.OFFSETS[1])
+        return cropped(self.up_score(self.score(sum3)), image, self.OFFSETS[2])
+
+
+class Decoder(nn.Module):
+    """The head of the thin net, of all stages."""
+
+    OFFSETS = 1, 2, 1, 2
+
+    def __init__(self, channels, width=64):
+        super().__init__()
+        self.project = nn.ModuleList(nn.Conv2d(count, width, 1) for count in channels)
+        self.decode = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in channels)
+        self.up = nn.ModuleList(upsampling(width, 2) for _ in channels[1:])
+        self.score = nn.Conv2d(width, 2, 1)
+        self.up_score = upsampling(2, 4)
+
+    def forward(self, stages, image):
+        top = None
+        for index in reversed(range(len(stages))):
+            part = self.project[index](stages[index])
+            if top is not None:
+                part = part + cropped(self.up[index](top), part, self.OFFSETS[2 - index])
+            top = F.relu(self.decode[index](part))
+        return cropped(self.up_score(self.score(top)), image, self.OFFSETS[3])
+
+
+class ResNetF(nn.Module):
+    """Image, N x 3 x H x W, to scores, N x 2 x H x W."""
+
+    def __init__(self, name):
+        super().__init__()
+        blocks, width, bias = BACKBONES[name]
         self.stem = ConvNorm(3, 64, 7, 2, bias)
         self.stages, inputs = nn.ModuleList(), 64
         for stage, count in enumerate(blocks):
@@ -64,14 +114,8 @@ class ResNetF(nn.Module):
                                          block == 0, bias))
                 inputs = 4 * width << stage
             self.stages.append(nn.Sequential(*layers))
-        self.project = nn.ModuleList(nn.Conv2d(count, 128, 1, bias=index == 0)
-                                     for index, count in enumerate(channels))
-        self.up = nn.ModuleList(nn.ConvTranspose2d(128, 128, 4, 2, groups=128, bias=False)
-                                for _ in range(2))
-        self.score = nn.Conv2d(128, 2, 1)
-        self.up_score = nn.ConvTranspose2d(2, 2, 16, 8, groups=2, bias=False)
-        for fixed in (*self.up, self.up_score):
-            fixed.requires_grad_(False)
+        self.head = {"resnet101": Linear, "resnet50_thin": Decoder}[name](
+            [4 * width << stage for stage in range(4)])
 
     def forward(self, image):
         x = F.max_pool2d(F.relu(self.stem(image)), 3, 2, ceil_mode=True)
@@ -79,13 +123,7 @@ class ResNetF(nn.Module):
         for stage in self.stages:
             x = stage(x)
             tops.append(x)
-        res3, res4, res5 = tops[1:]
-        up5 = self.up[0](self.project[2](res5))
-        sum4 = self.project[1](0.2 * res4)
-        sum4 = sum4 + cropped(up5, sum4, self.offsets[0])
-        sum3 = self.project[0](0.2 * res3)
-        sum3 = sum3 + cropped(self.up[1](sum4), sum3, self.offsets[1])
-        return cropped(self.up_score(self.score(sum3)), image, self.offsets[2])
+        return self.head(tops, image)
 
 
 def inference(net, image):
@@ -111,7 +149,7 @@ def training(net, image):
 
 def main(work, backbone, height, width, layout=""):
     torch.manual_seed(0)
-    net = ResNetF(*NETS[backbone])
+    net = ResNetF(backbone)
     image = torch.randn(1, 3, int(height), int(width))
     if layout == "channels_last":
         net, image = (x.to(memory_format=torch.channels_last) for x in (net, image))
