@@ -90,7 +90,7 @@ RESNET50_THIN = Backbone(
             "solver": {**SGD, **POLY, "base_lr": 3e-3, "max_iter": 2400, "snapshot": 700}},
         "best": {
             "flip": True,
-            "solver": {**SGD, **POLY, "base_lr": 1e-3, "max_iter": 800, "snapshot": 400}}})
+            "solver": {**SGD, **POLY, "base_lr": 1e-3, "max_iter": 500, "snapshot": 500}}})
 BACKBONES = {backbone.name: backbone for backbone in (RESNET101, RESNET50_THIN)}
 
 
