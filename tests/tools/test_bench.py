@@ -68,7 +68,7 @@ def test_layers_tells_of_every_type(quick):
     for work in ("infer", "train"):
         rows = next(part["rows"] for what, part in found.items() if what.startswith(work))
         by_type = {row["type"]: row for row in rows}
-        assert by_type["Convolution"]["number"] == 57 and by_type["BatchNorm"]["number"] == 53
+        assert by_type["Convolution"]["number"] == 62 and by_type["BatchNorm"]["number"] == 53
         assert sum(row["share"] for row in rows) == pytest.approx(1)
         assert by_type["Convolution"]["forward"] > 0
         assert (by_type["Convolution"]["backward"] > 0) == (work == "train")
@@ -85,7 +85,7 @@ def test_torch_compares_both_in_turn(quick, monkeypatch, tmp_path):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # what it changes is changed back
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
     monkeypatch.setenv("MKL_NUM_THREADS", "1")
-    twin(tmp_path / "twin.py", monkeypatch, 6176887)
+    twin(tmp_path / "twin.py", monkeypatch, 6216695)
     lines, found = quick("torch", "--python", sys.executable, "--net", THIN, "--threads", 1)
     assert [(row["what"], row["threads"]) for row in found["rows"]] == [
         ("inference", 1), ("training iteration", 1)]

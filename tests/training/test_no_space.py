@@ -35,7 +35,7 @@ def test_no_space_for_score_maps(refused):
     files.write_image(refused.frames / "00000.jpg",
                       np.random.default_rng(0).integers(0, 256, (1080, 1920, 3), np.uint8))
     blobs = weights.read_caffemodel(refused.model)
-    blobs["score08"][0] = blobs["score08"][0] * 100
+    blobs["score04"][0] = blobs["score04"][0] * 100
     weights.write_caffemodel(refused.folder / "x.caffemodel", blobs)
     before = files_below(refused.folder)
     result = refused.run(PEROBJ, 5, "toy", 1, "--weights", refused.folder / "x.caffemodel",

@@ -19,7 +19,7 @@ THIN_WEIGHTS = files.PYTHON_SCRIPTS / nets.RESNET50_THIN.weights
 # With the paper's head on the thin backbone, whose two forms are quick to compare.
 LINEAR = "resnet50_thin_linear"
 BACKBONES = {**nets.BACKBONES, LINEAR: dataclasses.replace(
-    nets.RESNET50_THIN, decodes=False, offsets=(1, 1, 4))}
+    nets.RESNET50_THIN, decodes=False, offsets=(1, 1, 4), weights=nets.RESNET50_THIN.pretrained)}
 DATA_LAYER, SEQUENCE = "FirstFrameObject", "synthetic"
 
 
@@ -55,7 +55,7 @@ def initialise(net, case):
     With fillers alone numbers overflow or become denormal, and those are slower.
     """
     if BACKBONES[case.net].name == nets.RESNET50_THIN.name:
-        weights.load(net, THIN_WEIGHTS)
+        weights.load(net, files.PYTHON_SCRIPTS / BACKBONES[case.net].weights)
     else:
         for name, blobs in net.params.items():
             if len(blobs) == 3:  # BatchNorm: mean, variance, their common factor
