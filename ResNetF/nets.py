@@ -45,6 +45,7 @@ class Backbone:
     solver       fields of the solver
     decodes      whether its head is the decoder, with features of stride 4, or the paper's
     crops        that it is trained on (segspn.training.crops); None: whole frames, as in 2017
+    craf         options of the labels that suit its score maps (segspn.method.craf_options)
     flip         whether inference averages over each frame and its mirror image
     recipes      {name: {field: value}} of other trainings of it
     """
@@ -60,6 +61,7 @@ class Backbone:
     pretrained: str = ""
     decodes: bool = False
     crops: dict | None = None
+    craf: str = ""
     flip: bool = False
     recipes: dict = field(default_factory=dict)
 
@@ -82,6 +84,7 @@ RESNET50_THIN = Backbone(
     pretrained="../models/resnet50_thin.caffemodel", head_lr=2, normalize=True, decodes=True,
     solver={**SGD, **POLY, "base_lr": 1e-3, "max_iter": 150, "snapshot": 150},
     crops={"size": (256, 448), "scale": (0.8, 1.25), "angle": 8, "colour": 0.3},
+    craf="--restart-share 0.2",
     recipes={
         "generic": {
             "head_lr": 10,

@@ -79,6 +79,7 @@ def write_generic(args, backbone, data, size):
     """The generic training of a data set."""
     backbone = deploy.generic_recipe(backbone)
     lists, validation = pairs.generic_lists(data, args.lists, args.validation)
+    pairs.images_of(data, lists + validation)
     solver = prototxts.write_generic(backbone, from_scripts(data.root), size, lists,
                                      cli.solver_changes(args, backbone), validation)
     print(f"wrote the generic training ({backbone.name}): {from_scripts(solver)}")

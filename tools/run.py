@@ -55,7 +55,8 @@ def add_what(parser):
     what.add_argument("--size", type=cli.size, metavar="HEIGHTxWIDTH",
                       help="to work at (480x854; for videos of your own its area, in their shape)")
     what.add_argument("--craf", type=craf_options.words, default=(), metavar="OPTIONS",
-                      help="rules of the labels, in one text: those that segment_instances.py has")
+                      help="rules of the labels, in one text: those that segment_instances.py has "
+                      "(for the thin net --restart-share 0.2)")
     what.add_argument("--until", choices=list(steps.STEPS), metavar="STEP",
                       help="only this step and what comes before it, named as in the run's logs/: "
                       "evaluate leaves out pictures and reports")

@@ -10,7 +10,7 @@ from segspn.method import craf
 
 
 def test_the_published_thresholds():
-    assert astuple(craf.Thresholds()) == (30, 0.01, 0.2, 100, 100, 0.3, 0.2)
+    assert astuple(craf.Thresholds()) == (30, 0.01, 0.2, 100, 100, 0.3, 0.2, 0)
 
 
 @pytest.mark.parametrize("name, value, words", [

@@ -27,11 +27,10 @@ def test_a_wrong_command_line_is_noticed(parsed):
             parsed(command)
 
 
-def test_steps_agree_on_iterations_size_and_data(parsed):
+def test_steps_agree_on_iterations_and_data(parsed):
     for name, command in COMMANDS.items():
         args = parsed(command)
         assert args.get("iterations", demo.ITERATIONS) == demo.ITERATIONS, name
-        assert args.get("size", demo.SIZE) == demo.SIZE, name
         if "data" in args:
             assert str(args["data"]) == files.from_scripts(demo.DEMO), name
     assert parsed(COMMANDS["labels of the coarse maps"])["coarse"]

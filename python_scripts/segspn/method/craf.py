@@ -47,6 +47,9 @@ class Thresholds:
         0.3, 1, "an object with less than this share of its pixels in the frame before is lost")
     recovery_overlap: float = _setting(
         0.2, 1, "IoU with the lost object in the frame before that a region must exceed")
+    restart_share: float = _setting(
+        0, 1, "an object with less than this share of its annotation's pixels in the frame before "
+        "is looked for in its largest region (the published rules: never)")
 
     def __post_init__(self):
         for setting in fields(self):
@@ -116,6 +119,18 @@ def filtered(score_map, before, thresholds):
     if len(kept) > 1:
         result[_among(regions, kept[:-1])] = SATURATED
     return result
+
+
+def restarted(score_map, before, annotated, thresholds):
+    """Where to look for an object: `before`, or its largest region where it is all but gone.
+
+    score_map, before: as of filtered(); annotated: pixels of its annotation.  Not of the paper,
+    in which an object without labels has none ever after.
+    """
+    if _excess(np.count_nonzero(before), annotated, thresholds.restart_share) >= 0:
+        return before
+    regions = regions_of(score_map > thresholds.region_score)
+    return regions.ids == 1 + regions.areas.argmax() if len(regions.areas) else before
 
 
 def _among(regions, chosen, negated=False):
@@ -188,7 +203,7 @@ def arbitrate(score_maps, objects, foreground, threshold=Thresholds.label_score)
 
 
 def label_frame(score_maps, objects, before, foreground, thresholds=None, *,
-                filtering=True, recovery=True):
+                filtering=True, recovery=True, annotated=()):
     """Labels of a frame, uint8, H x W: filter, arbitration, and recovery of lost objects.
 
     score_maps  uint8, n x H x W
@@ -198,12 +213,15 @@ def label_frame(score_maps, objects, before, foreground, thresholds=None, *,
     thresholds  Thresholds, the published ones by default
     filtering   without it, score maps stay as they are
     recovery    without it, what is lost is lost
+    annotated   pixels of the objects in their annotation, for restart_share; () for no restart
     """
     thresholds = thresholds or Thresholds()
     maps = np.asarray(score_maps)
     if filtering:
-        maps = np.stack([filtered(score_map, before == k, thresholds)
-                         for score_map, k in zip(maps, objects)])
+        was = [before == k for k in objects]
+        if len(annotated):
+            was = [restarted(*each, thresholds) for each in zip(maps, was, annotated)]
+        maps = np.stack([filtered(*each, thresholds) for each in zip(maps, was)])
     labels = arbitrate(maps, objects, foreground, thresholds.label_score)
     if recovery:
         labels = recovered(labels, score_maps, objects, before, thresholds)

@@ -52,6 +52,7 @@ class Segmentation:
         objects = davis.objects_of(annotation)
         if not objects:
             raise UserError(f"annotation {self.annotation} is empty: it has no object")
+        annotated = [int(np.count_nonzero(annotation == k)) for k in objects]
         self._check_output()
         record = done.Record(self.output / done.NAME, self._recipe())
         start = 0 if force else next((index for index in range(len(self.frames)) if not
@@ -67,7 +68,8 @@ class Segmentation:
                               annotation.shape, (self.maker, self.foreground_maker))
         for index in tqdm(todo, unit="frame", dynamic_ncols=True, desc=self.output.name):
             with record.making(*self._making(index, objects)):
-                labels = (self._labels(self.frames[index], objects, labels) if index else
+                labels = (self._labels(self.frames[index], objects, labels, annotated)
+                          if index else
                           np.where(annotation == davis.VOID, 0, annotation).astype(np.uint8))
                 davis.write_labels(self._path(index), labels)
         return len(todo)
@@ -75,8 +77,11 @@ class Segmentation:
     def _path(self, index):
         return self.output / f"{self.frames[index]}.png"
 
-    def _labels(self, frame, objects, before):
-        """Labels of a frame, uint8, H x W, from those of the frame before."""
+    def _labels(self, frame, objects, before, annotated):
+        """Labels of a frame, uint8, H x W, from those of the frame before.
+
+        annotated: pixels of the objects in the annotation.
+        """
         score_maps = np.stack([
             planes.read_score_map(self.scores, frame, k, before.shape, self.maker)
             for k in objects])
@@ -85,7 +90,7 @@ class Segmentation:
                                                   self.foreground_maker))
         return craf.label_frame(
             score_maps, objects, before, foreground, self.thresholds,
-            filtering=self.filtering, recovery=self.recovery)
+            filtering=self.filtering, recovery=self.recovery, annotated=annotated)
 
     def _recipe(self):
         return {"thresholds": astuple(self.thresholds), "steps": [self.filtering, self.recovery]}

@@ -1,6 +1,7 @@
 """From the arguments of tools/run.py to a run: its settings, its share of the cores, its notes."""
 
 import os
+import shlex
 from pathlib import Path
 
 import caffe
@@ -11,7 +12,7 @@ from segspn import cli, files, surroundings
 from segspn.caffenet import deploy, prototxt, weights
 from segspn.data import davis, pairs
 from segspn.errors import UserError, count
-from segspn.method import refine
+from segspn.method import craf_options, refine
 from segspn.runs import checks, plan, settings, steps, workflow
 from spn import nets as refinement
 
@@ -37,9 +38,10 @@ def run_of(args):
         refinement=refinement_file(args.refinement),
         iterations=args.iterations or default_iterations(recipe), snapshot=args.snapshot,
         size=cli.size_text(working_size(args, backbone, data, names)), base_lr=args.base_lr,
-        seed=args.seed, craf=args.craf, generic=generic, gpus=tuple(args.gpus),
-        cluster=args.cluster, restart=args.restart, keep=args.keep_snapshots,
-        train_both=args.train_both, recipe=args.recipe, flip=recipe.flip, until=args.until)
+        seed=args.seed, craf=craf_options.words(f"{recipe.craf} {shlex.join(args.craf)}"),
+        generic=generic, gpus=tuple(args.gpus), cluster=args.cluster,
+        restart=args.restart, keep=args.keep_snapshots, train_both=args.train_both,
+        recipe=args.recipe, flip=recipe.flip, until=args.until)
     if run.until and not steps.jobs(run):
         raise UserError(f"--until {run.until}: this run has no such step; it has: " + ", ".join(
             dict.fromkeys(name for name, _ in steps.all_jobs(run))))
