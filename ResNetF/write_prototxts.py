@@ -62,6 +62,10 @@ def write_data_set(args):
     backbone = nets.BACKBONES[args.backbone] if args.backbone else deploy.default_backbone()
     data = pairs.data_set(args.data or cli.DEFAULT_DATA)
     size = deploy.checked_size(args.size or nets.WORKING_SIZE, backbone)
+    is_generic = args.generic_only or args.lists
+    lists = pairs.generic_lists(data, args.lists, args.validation)
+    if is_generic:
+        pairs.images_of(data, sum(lists, ()))  # looked at before anything is written
     if not args.generic_only:
         backbone = deploy.with_recipe(backbone, args.recipe)
         changes = cli.solver_changes(args, backbone)
@@ -71,15 +75,13 @@ def write_data_set(args):
         print(f"wrote the trainings of {', '.join(sequences)} ({backbone.name})")
         print("next, in python_scripts/:",
               cli.command("solve.py", backbone.weights, from_scripts(solver)))
-    if args.generic_only or args.lists:
-        write_generic(args, backbone, data, size)
+    if is_generic:
+        write_generic(args, backbone, data, size, *lists)
 
 
-def write_generic(args, backbone, data, size):
+def write_generic(args, backbone, data, size, lists, validation):
     """The generic training of a data set."""
     backbone = deploy.generic_recipe(backbone)
-    lists, validation = pairs.generic_lists(data, args.lists, args.validation)
-    pairs.images_of(data, lists + validation)
     solver = prototxts.write_generic(backbone, from_scripts(data.root), size, lists,
                                      cli.solver_changes(args, backbone), validation)
     print(f"wrote the generic training ({backbone.name}): {from_scripts(solver)}")
