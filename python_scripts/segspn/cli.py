@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ResNetF import WORKING_SIZE
 from segspn import files
-from segspn.data import davis
+from segspn.data import annotations, davis
 from segspn.errors import UserError
 
 DEFAULT_DATA = files.ROOT / "data/DAVIS"
@@ -137,6 +137,24 @@ def add_videos(arguments, **keywords):
 
 def add_split(arguments, **keywords):
     arguments.add_argument("--split", type=split, metavar="NAME", **keywords)
+
+
+def annotated(text):
+    """"first", "all", or the names of frames: ["00000", "00030"] of "00000,00030"."""
+    if text in (annotations.FIRST, annotations.ALL):
+        return text
+    names = text.split(",")
+    if not all(re.fullmatch("[^/,]{1,100}", name) and not name.startswith(".") for name in names):
+        raise ArgumentTypeError(f"must be first, all, or frames as 00000,00030, not {text!r}")
+    return list(dict.fromkeys(names))
+
+
+def add_annotated(arguments, **keywords):
+    """Which annotations of a video are used."""
+    arguments.add_argument("--annotated", **{
+        "type": annotated, "metavar": "FRAMES", "default": annotations.FIRST,
+        "help": "annotated frames to take: first, all, or their names: 00000,00030 (first)",
+        **keywords})
 
 
 def add_run(arguments):
