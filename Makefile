@@ -25,7 +25,7 @@ $(call renamed,CLASS,VIDEO)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check check-cuda check-gpu weights backbone data prototxts generic davis \
-        segment train-refine demo test test-slurm lint quality bench clean
+        annotate segment train-refine demo test test-slurm lint quality bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -57,6 +57,10 @@ prototxts: setup  ## train nets and solvers of DAVIS 2017 test-challenge
 davis: setup  ## all of a list: SPLIT=val (VIDEOS, ITERATIONS, BACKBONE, CRAF, GPUS, CLUSTER=slurm, BOTH=1, DRY=1)
 	@$(VENV_PYTHON) tools/run.py $(if $(DATA),--data "$(DATA)") $(if $(SPLIT),--split "$(SPLIT)") \
 	    $(if $(VIDEOS),--videos $(VIDEOS)) $(RUN)
+
+annotate: setup  ## draw and correct masks in a browser: VIDEO=name or CLIP=file (FRAME=00042, DATA, PORT)
+	@$(VENV_PYTHON) tools/annotate.py $(if $(VIDEO),--video "$(VIDEO)") $(if $(CLIP),--clip "$(CLIP)") \
+	    $(if $(DATA),--data "$(DATA)") $(if $(FRAME),--frame "$(FRAME)") $(if $(PORT),--port "$(PORT)")
 
 segment: setup  ## a video of your own: VIDEO=name, after tools/import_video.py
 	@$(VENV_PYTHON) tools/run.py --data "$(or $(DATA),data/videos)" \

@@ -1,7 +1,8 @@
 """Videos of one's own into DAVIS layout: frames, the first annotation, and a list of one."""
 
 import os
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -23,15 +24,15 @@ VIDEOS = files.ROOT / "data/videos"
 class Order:
     """What to import.  Raises UserError for what cannot be.
 
-    clip: video, or folder of images; mask: PNG of its objects in frame `first`; name:
-    of the sequence in the data set at `data`; fps: frames a second to keep, None for
-    all; size: (height, width), None for HEIGHT at most; first, last: frame numbers of
-    the clip, from 0, both included, last None for its end; force: whether a sequence
-    of this name is replaced; background, void: as of first_mask.read_mask().
+    clip: video, or folder of images; mask: PNG of its objects in frame `first`, None where
+    none is drawn yet; name: of the sequence in the data set at `data`; fps: frames a second
+    to keep, None for all; size: (height, width), None for HEIGHT at most; first, last: frame
+    numbers of the clip, from 0, both included, last None for its end; force: whether a
+    sequence of this name is replaced; background, void: as of first_mask.read_mask().
     """
 
     clip: Path
-    mask: Path
+    mask: Path | None
     name: str
     data: Path = VIDEOS
     fps: float | None = None
@@ -85,21 +86,44 @@ def import_clip(order):
     """
     check_place(order)
     clip = clips.open_clip(order.clip, leave_out=order.mask)
-    mask = first_mask.read_mask(order.mask, order.background, order.void)
+    mask = order.mask and first_mask.read_mask(order.mask, order.background, order.void)
     times = clip.times(order.last)
     numbers = chosen(order, times)
     first = next(clip.read(numbers[:1]))
     size = order.size or default_size(first.shape[:2], order.clip)
-    drawn_on = clip.stored if mask.ids.shape == clip.stored else first.shape[:2]
-    ids = first_mask.fitted(mask, drawn_on, size, order.first)
+    ids = mask and _fitted(mask, clip.stored, first.shape[:2], size, order.first)
     with Staging([order.annotations, order.listing, order.frames]) as staged:
         check_free(order, order.frames, order.annotations)  # once more: both are restored now
-        davis.write_labels(staged[0] / "00000.png", ids)
+        if mask:
+            davis.write_labels(staged[0] / "00000.png", ids)
+        else:
+            staged[0].mkdir()
         files.write_text(staged[1], f"{order.name}\n")
         write_frames(staged[2], clip, numbers, size, order.name)
+    made = Imported(numbers, rate(times, numbers), first.shape[:2], size, {}, (), clip.notes)
+    return _with_mask(made, mask, ids) if mask else made
+
+
+def _fitted(mask, stored, shape, size, number):
+    """Ids of a mask that may be drawn on the clip's frames as stored, or as shown."""
+    return first_mask.fitted(mask, stored if mask.ids.shape == stored else shape, size, number)
+
+
+def _with_mask(made, mask, ids):
     areas = first_mask.areas(ids)
-    return Imported(numbers, rate(times, numbers), first.shape[:2], size, areas, mask.colours,
-                    [*clip.notes, *mask.notes, *davis.void_notes(ids), *first_mask.notes(areas)])
+    return replace(made, areas=areas, colours=mask.colours, notes=[
+        *made.notes, *mask.notes, *davis.void_notes(ids), *first_mask.notes(areas)])
+
+
+def import_once(order):
+    """import_clip(), but None where a sequence of this name is there.  Raises UserError."""
+    return None if order.frames.is_dir() and not order.force else import_clip(order)
+
+
+def name_of(clip):
+    """The name that a sequence gets from its clip's file: ~/Holiday 1.mp4 is Holiday-1."""
+    stem = Path(os.path.abspath(clip)).stem
+    return re.sub("[^A-Za-z0-9_.]+", "-", stem).strip("-.")[:100] or "clip"
 
 
 def check_place(order):

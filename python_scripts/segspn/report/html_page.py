@@ -10,16 +10,19 @@ from markupsafe import Markup
 from segspn import files
 
 ASSETS = Path(__file__).resolve().parent / "assets"
-STYLES = ["report.css"]
-SCRIPTS = ["charts.js", "player.js", "tables.js", "report.js"]
+# What other pages have as well.
+SHARED_STYLES, SHARED_SCRIPTS = [ASSETS / "base.css"], [ASSETS / "dom.js"]
+STYLES = [*SHARED_STYLES, ASSETS / "report.css"]
+SCRIPTS = [*SHARED_SCRIPTS, *(ASSETS / name for name in (
+    "charts.js", "player.js", "tables.js", "report.js"))]
 PAGES = jinja2.Environment(loader=jinja2.FileSystemLoader(ASSETS), autoescape=True,
                            undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
 PAGES.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
 
 
-def joined(names):
-    """The text of some files of the page, one after the other, to stand there as it is."""
-    return Markup("\n" + "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in names))
+def joined(paths):
+    """The text of some files of a page, one after the other, to stand there as it is."""
+    return Markup("\n" + "\n".join(path.read_text(encoding="utf-8") for path in paths))
 
 
 def hashed(text):

@@ -3,7 +3,7 @@
 import csv
 
 from segspn import files
-from segspn.report.html_page import PAGES, joined
+from segspn.report.html_page import PAGES, STYLES, joined
 from segspn.runs import settings, steps
 
 
@@ -42,7 +42,7 @@ def page(run):
     videos = {name: cells(len(objects), len(steps.frames(run, name)), means.get(name),
                           hours(run, name)) for name, objects in run.videos.items()}
     return PAGES.get_template("overview.html").render(
-        run=run, style=joined(["report.css"]), videos=videos, hours=f"{hours(run):.2f}",
+        run=run, style=joined(STYLES), videos=videos, hours=f"{hours(run):.2f}",
         total=total and cells("", "", total, hours(run)))
 
 

@@ -1,20 +1,5 @@
 "use strict";
 
-/** An HTML element with a class and a text; texts are never read as markup. */
-function element(tag, className = "", text = "") {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  made.textContent = text;
-  return made;
-}
-
-/** A coloured square. */
-function swatch(colour) {
-  const made = element("span", "swatch");
-  made.style.background = colour;
-  return made;
-}
-
 /** An SVG element inside `parent`. */
 function shape(parent, tag, attributes, text = "") {
   const made = document.createElementNS("http://www.w3.org/2000/svg", tag);

@@ -1,6 +1,5 @@
 "use strict";
 
-const byId = (id) => document.getElementById(id);
 const MOST_DECODED = 96; // pictures kept at a time
 const AHEAD = 3; // frames decoded before they are asked for
 

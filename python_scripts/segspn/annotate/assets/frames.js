@@ -1,0 +1,192 @@
+"use strict";
+
+const MOST_UNDONE = 200; // steps that are kept of a frame
+const MOST_IMAGES = 12; // frames that are kept decoded
+const SAVE_AFTER = 120; // ms after a stroke
+const MOST_KEPT_ALIVE = 60000; // bytes that a page may send while it is being closed
+
+/** The drawing of a frame: what the page has, and what of it the server has. */
+class Drawing {
+  constructor(stem, image, ids, revision) {
+    Object.assign(this, { stem, image, ids, revision });
+    this.width = image.width;
+    this.height = image.height;
+    this.runs = packed(ids); // of the last step
+    this.saved = this.runs;
+    this.undone = [];
+    this.done = [];
+    this.conflict = null; // the revision that another one has written
+    this.isSaving = false;
+  }
+
+  get isSaved() {
+    return this.saved === this.runs;
+  }
+
+  /** The objects that it has, in order, and how many pixels of each: a Map. */
+  areas() {
+    const counts = new Map();
+    for (const run of this.runs) {
+      if (run & 255) counts.set(run & 255, (counts.get(run & 255) ?? 0) + Math.floor(run / 256));
+    }
+    return new Map([...counts].sort(([a], [b]) => a - b));
+  }
+
+  /** Makes a step of what has been drawn; whether anything has. */
+  commit() {
+    const runs = packed(this.ids);
+    if (runs.length === this.runs.length && runs.every((run, i) => run === this.runs[i])) {
+      return false;
+    }
+    this.done.push(this.runs);
+    if (this.done.length > MOST_UNDONE) this.done.shift();
+    this.undone = [];
+    this.runs = runs;
+    return true;
+  }
+
+  /** Takes back what has been drawn since the last step. */
+  cancel() {
+    this.ids = unpacked(this.runs, this.ids.length);
+  }
+
+  /** Goes a step back, or forth; whether there was one. */
+  step(from, to) {
+    if (!from.length) return false;
+    to.push(this.runs);
+    this.runs = from.pop();
+    this.cancel();
+    return true;
+  }
+
+  undo() { return this.step(this.done, this.undone); }
+  redo() { return this.step(this.undone, this.done); }
+
+  /** What the server has now takes the place of what is drawn, which undo brings back. */
+  replace(ids, revision) {
+    this.ids = ids;
+    this.commit();
+    Object.assign(this, { revision, saved: this.runs, conflict: null });
+  }
+}
+
+/** All drawings of the page.  Saves each change at once; tells onChange() what becomes of it. */
+class Drawings {
+  constructor(onChange, onSaved) {
+    Object.assign(this, { onChange, onSaved });
+    this.loaded = new Map(); // stem: Drawing, those that were shown last at the end
+    this.loading = new Map();
+    this.problem = null; // why something could not be saved
+  }
+
+  /** A promise of the Drawing of a frame.  Rejects with what is wrong with its PNG. */
+  get(stem) {
+    const known = this.loaded.get(stem);
+    if (known) {
+      this.loaded.delete(stem);
+      this.loaded.set(stem, known);
+      return Promise.resolve(known);
+    }
+    if (!this.loading.has(stem)) {
+      this.loading.set(stem, this.load(stem).finally(() => this.loading.delete(stem)));
+    }
+    return this.loading.get(stem);
+  }
+
+  async load(stem) {
+    const [image, answer] = await Promise.all([loadImage(stem), ask("GET", address(stem, "mask"))]);
+    const ids = await planeOf(answer, image.width * image.height);
+    const drawing = new Drawing(stem, image, ids, answer.headers.get(HEADERS.revision));
+    this.loaded.set(stem, drawing);
+    for (const [other, { isSaved }] of this.loaded) {
+      if (this.loaded.size <= MOST_IMAGES) break;
+      if (isSaved && other !== stem) this.loaded.delete(other);
+    }
+    return drawing;
+  }
+
+  get unsaved() {
+    return [...this.loaded.values()].filter((drawing) => !drawing.isSaved);
+  }
+
+  /** To be called after each step of a drawing. */
+  changed(drawing) {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.flush(), SAVE_AFTER);
+    this.onChange(drawing);
+  }
+
+  /** Saves all that is not saved; resolves when it is, or cannot be. */
+  async flush() {
+    clearTimeout(this.timer);
+    this.problem = null;
+    await Promise.all(this.unsaved.map((drawing) => this.save(drawing)));
+  }
+
+  async save(drawing) {
+    if (drawing.isSaving) { await drawing.isSaving; return this.save(drawing); }
+    if (drawing.isSaved || drawing.conflict) return;
+    drawing.isSaving = this.put(drawing);
+    this.onChange(drawing);
+    try {
+      await drawing.isSaving;
+    } finally {
+      drawing.isSaving = false;
+      this.onChange(drawing);
+    }
+    if (!drawing.isSaved && !this.problem) return this.save(drawing); // drawn on meanwhile
+  }
+
+  async put(drawing, options = {}) {
+    const { runs } = drawing;
+    try {
+      const answer = await ask("PUT", address(drawing.stem, "mask"),
+        { body: runs, headers: { [HEADERS.revision]: drawing.revision }, ...options });
+      drawing.revision = (await answer.json()).revision;
+      drawing.saved = runs;
+      this.onSaved(drawing);
+    } catch (error) {
+      if (error.status === 412) drawing.conflict = error.told.revision;
+      else this.problem = error.message;
+    }
+  }
+
+  /** While the page is being hidden: sends what is not saved, as far as a browser lets it. */
+  sendAway() {
+    for (const drawing of this.unsaved) {
+      if (!drawing.conflict && !drawing.isSaving && drawing.runs.byteLength < MOST_KEPT_ALIVE) {
+        drawing.isSaving = this.put(drawing, { keepalive: true })
+          .finally(() => { drawing.isSaving = false; this.onChange(drawing); });
+      }
+    }
+  }
+
+  /** Of a drawing that was changed elsewhere: takes that. */
+  async takeTheirs(drawing) {
+    const answer = await ask("GET", address(drawing.stem, "mask"));
+    const ids = await planeOf(answer, drawing.ids.length);
+    drawing.replace(ids, answer.headers.get(HEADERS.revision));
+    this.onSaved(drawing);
+    this.onChange(drawing);
+  }
+
+  /** The same: writes ours over it. */
+  keepOurs(drawing) {
+    drawing.revision = drawing.conflict;
+    drawing.conflict = null;
+    return this.save(drawing);
+  }
+
+  /** Forgets what is loaded and saved: the server has changed it. */
+  forget() {
+    for (const drawing of [...this.loaded.values()]) {
+      if (drawing.isSaved) this.loaded.delete(drawing.stem);
+    }
+  }
+}
+
+/** A promise of the image of a frame. */
+async function loadImage(stem) {
+  const answer = await ask("GET", address(stem, "image"));
+  return createImageBitmap(await answer.blob());
+}

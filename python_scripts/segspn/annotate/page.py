@@ -1,0 +1,26 @@
+"""The page as one HTML text, with its styles and scripts; some are those of the reports."""
+
+from functools import cache
+from pathlib import Path
+
+import jinja2
+
+from segspn.report import html_page
+
+ASSETS = Path(__file__).resolve().parent / "assets"
+STYLES = [*html_page.SHARED_STYLES, ASSETS / "annotate.css"]
+SCRIPTS = [*html_page.SHARED_SCRIPTS, *(ASSETS / name for name in (
+    "raster.js", "wire.js", "frames.js", "view.js", "tools.js", "run.js", "panel.js", "editor.js",
+    "keys.js"))]
+PAGES = jinja2.Environment(loader=jinja2.FileSystemLoader(ASSETS), autoescape=True,
+                           undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
+
+
+@cache
+def page():
+    """(HTML, its content security policy)."""
+    style, script = html_page.joined(STYLES), html_page.joined(SCRIPTS)
+    policy = ("default-src 'none'; img-src 'self' blob: data:; connect-src 'self'; "
+              f"style-src {html_page.hashed(style)}; script-src {html_page.hashed(script)}; "
+              "base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+    return PAGES.get_template("annotate.html").render(style=style, script=script), policy

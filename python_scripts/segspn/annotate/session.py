@@ -1,0 +1,95 @@
+"""The page of a video, served on this machine until Ctrl-C; a second one shows the first."""
+
+import signal
+import socket
+import webbrowser
+from contextlib import contextmanager
+
+import waitress
+
+from segspn import open_pages
+from segspn.annotate import assist, guards, server
+from segspn.annotate.drawings import Drawings
+from segspn.annotate.segmenting import Segmenting, shown_command
+from segspn.errors import UserError
+
+HOST = "127.0.0.1"
+PORT = 8765  # where it is free
+THREADS = 6
+
+
+def serve(data, video, frame=None, port=None, browser=True, tell=print):
+    """Serves the page of a video in a data set (davis.Davis) until an interrupt.
+
+    frame: the name of the one to open at; port: None for PORT, or another that is free; browser:
+    whether to open one; tell: is given lines for the user.  Where the page is open already, its
+    address is told, and no more.  Raises UserError.
+    """
+    drawings = Drawings(data, video)
+    if frame is not None:
+        drawings.frame(frame)
+    with open_pages.opened(data.root, video) as note_address:
+        if note_address is None:
+            address = open_pages.address_of(data.root, video)
+            if not address:
+                raise UserError(f"the page of {video} is just being opened or closed; try again")
+            show(open_pages.at_frame(address, frame), f"{video} is open already", browser, tell)
+            return
+        token, listening = guards.new_token(), bound(port)
+        address = f"http://{HOST}:{listening.getsockname()[1]}/?token={token}"
+        note_address(address)
+        show(open_pages.at_frame(address, frame), f"draw masks of {video}", browser, tell)
+        tell("Ctrl-C ends it; all that is drawn is saved at once")
+        run(drawings, token, listening)
+    tell(f"\nnext: {shown_command(drawings)}")
+
+
+def show(address, what, browser, tell):
+    tell(f"{what}: {address}")
+    if browser:
+        webbrowser.open(address)
+
+
+def bound(port):
+    """A socket on a port of this machine alone.  Raises UserError where it is taken."""
+    for number in [port] if port else [PORT, 0]:
+        listening = socket.socket()
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((HOST, number))
+            return listening
+        except OSError as error:
+            listening.close()
+            if number == port:
+                raise UserError(f"port {port} cannot be had ({error.strerror}); give another "
+                                "--port, or none") from error
+    raise UserError(f"no port of {HOST} is free")
+
+
+def run(drawings, token, listening):
+    """Answers the page until an interrupt; then ends what it has started."""
+    segmenting, snapper = Segmenting(drawings), assist.Snapper()
+    app = server.create(drawings, segmenting, snapper, token, listening.getsockname()[1])
+    serving = waitress.create_server(
+        app, sockets=[listening], threads=THREADS, ident=None,
+        max_request_body_size=app.config["MAX_CONTENT_LENGTH"])
+    with ended_by_signals():
+        try:
+            serving.run()  # to a KeyboardInterrupt, which it takes
+        finally:
+            serving.close()
+            segmenting.close()
+            snapper.close()
+
+
+@contextmanager
+def ended_by_signals():
+    """While it is entered, SIGTERM and SIGHUP interrupt as SIGINT does."""
+    earlier = {number: signal.signal(number, signal.default_int_handler)
+               for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
