@@ -20,9 +20,11 @@ from segspn.errors import UserError
 
 # Hints, a value a pixel: nothing is known; inside the outline; of another object; of this one.
 NOTHING, INSIDE, OTHER, OWN = range(4)
-MOST_CUT, MOST_SNAPPED = 200_000, 420_000  # px that are worked on; larger parts are scaled down
+MOST_CUT, MOST_SNAPPED = 150_000, 420_000  # px that are worked on; larger parts are scaled down
 ROUNDS = 5  # of GrabCut
-SPECK = 0.03  # parts, and holes, smaller than this share of the largest part go
+CORE = 0.3  # what is deeper in a box than this share of its half width begins as the object
+SMOOTHING = 0, 25, 3  # of cv2.bilateralFilter: texture goes, borders stay
+SPECK = 0.02  # parts, and holes, smaller than this share of the largest part go
 
 _grabcut = threading.Lock()  # its random numbers are OpenCV's, which have one seed
 
@@ -46,10 +48,12 @@ def working_size(shape, most):
     return tuple(max(1, round(length * factor)) for length in shape)
 
 
-def cut(frame, hints):
+def cut(frame, hints, is_box=False):
     """What stands out inside an outline: bool, H x W; what was drawn of the object stays.
 
     frame: uint8, H x W x 3 BGR.  hints: uint8, H x W.  Outside of the outline all is background.
+    is_box: whether it is a box, in whose corners background is likely.
+
     Raises UserError where there is no outline, nothing around it, or nothing in it.
     """
     if not (hints == INSIDE).any():
@@ -61,8 +65,8 @@ def cut(frame, hints):
                         "around the object, or use the brush")
     size = working_size(near.shape, MOST_CUT)
     small = cv2.resize(near, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-    found = _cut(davis.resized(frame[part], size), small)
-    if not found.any():
+    found = _cut(davis.resized(frame[part], size), small, is_box)
+    if not (found & (small == INSIDE)).any():
         raise UserError("nothing stands out inside this outline; draw it closer, brush some of the "
                         "object first, or use the polygon")
     result = hints == OWN
@@ -71,15 +75,20 @@ def cut(frame, hints):
     return result
 
 
-def _cut(image, hints):
+def _cut(image, hints, is_box):
     """bool: GrabCut's object, without specks."""
     known = np.array([cv2.GC_BGD, cv2.GC_PR_FGD, cv2.GC_BGD, cv2.GC_FGD], np.uint8)[hints]
-    if not np.isin(known, (cv2.GC_PR_FGD, cv2.GC_FGD)).any():
-        return known > 1
+    if is_box:
+        depth = cv2.distanceTransform((hints == INSIDE).astype(np.uint8), cv2.DIST_L2, 5)
+        known[(hints == INSIDE) & (depth < CORE * depth.max())] = cv2.GC_PR_BGD
     with _grabcut:
         cv2.setRNGSeed(0)
-        cv2.grabCut(image, known, None, np.zeros((1, 65)), np.zeros((1, 65)), ROUNDS,
-                    cv2.GC_INIT_WITH_MASK)
+        image = cv2.bilateralFilter(image, *SMOOTHING)
+        try:
+            cv2.grabCut(image, known, None, np.zeros((1, 65)), np.zeros((1, 65)), ROUNDS,
+                        cv2.GC_INIT_WITH_MASK)
+        except cv2.error:  # too few pixels for its models of colours
+            return hints == OWN
     found = np.isin(known, (cv2.GC_FGD, cv2.GC_PR_FGD))
     least = SPECK * largest_part(found)
     keep = without_specks(found, least, hints == OWN)

@@ -1,6 +1,7 @@
 """The server of the page: its routes, and how what goes wrong is told."""
 
 import errno
+from functools import partial
 
 from flask import Flask, Response, abort, jsonify, request
 from werkzeug.exceptions import HTTPException
@@ -119,9 +120,9 @@ def add_objects(app, drawings):
 
 
 def add_assist(app, drawings, snapper):
-    tools = {"cut": assist.cut, "snap": snapper}
+    tools = {"outline": assist.cut, "box": partial(assist.cut, is_box=True), "snap": snapper}
 
-    @app.post("/api/frames/<stem>/<any(cut, snap):tool>")
+    @app.post("/api/frames/<stem>/<any(outline, box, snap):tool>")
     def helped(stem, tool):
         path = drawings.frame(stem)
         hints = wire.unpacked(request.get_data(), drawings.shape_of(stem))

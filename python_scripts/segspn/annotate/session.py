@@ -1,5 +1,6 @@
 """The page of a video, served on this machine until Ctrl-C; a second one shows the first."""
 
+import logging
 import signal
 import socket
 import webbrowser
@@ -68,6 +69,7 @@ def bound(port):
 
 def run(drawings, token, listening):
     """Answers the page until an interrupt; then ends what it has started."""
+    logging.getLogger("waitress").setLevel(logging.ERROR)
     segmenting, snapper = Segmenting(drawings), assist.Snapper()
     app = server.create(drawings, segmenting, snapper, token, listening.getsockname()[1])
     serving = waitress.create_server(

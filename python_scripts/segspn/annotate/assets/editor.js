@@ -238,7 +238,7 @@ class Editor {
   // ------------------------------------------------------------------- assist
 
   /** Has GrabCut find the object inside an outline. */
-  cut(outline) {
+  cut(outline, isBox) {
     const { drawing, object } = this, hints = this.hints();
     polygonSpans(outline, drawing.width, drawing.height, (row, begin, end) => {
       for (let i = row * drawing.width + begin; i < row * drawing.width + end; i++) {
@@ -247,7 +247,7 @@ class Editor {
         }
       }
     });
-    return this.help("cut", drawing, hints, (paint, found) => {
+    return this.help(isBox ? "box" : "outline", drawing, hints, (paint, found) => {
       for (let i = 0; i < found.length; i++) if (found[i]) paint.pixel(i);
     }, object);
   }

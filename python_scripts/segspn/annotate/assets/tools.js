@@ -200,7 +200,7 @@ class Around extends Tool {
     this.move(point);
     const { outline } = this;
     this.cancel();
-    this.editor.cut(outline);
+    this.editor.cut(outline, this.isBox);
   }
 
   cancel() {
