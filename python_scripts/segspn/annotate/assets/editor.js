@@ -105,11 +105,14 @@ class Editor {
   /** A promise of the labels of this frame, null where there are none. */
   async labels() {
     const { drawing } = this;
+    this.busy += 1;
     try {
       return await planeOf(await ask("GET", address(drawing.stem, "result")), drawing.ids.length);
     } catch (error) {
       this.tell(error.message);
       return null;
+    } finally {
+      this.busy -= 1;
     }
   }
 
@@ -141,7 +144,7 @@ class Editor {
     if (!this.drawing) return false;
     if (this.result) {
       this.tell("this is the result: take it over (T) to correct it, or show the drawing (R)");
-    } else if (this.busy) this.tell("wait for the outline that is being looked for");
+    } else if (this.busy) this.tell("wait a moment: the page is at work");
     else if (this.drawing.conflict) this.tell("this frame was changed elsewhere: choose above");
     else return this.tool !== this.tools.hand;
     return false;

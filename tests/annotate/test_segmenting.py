@@ -1,0 +1,117 @@
+"""A run that is started from the page: its progress, its end, its result."""
+
+import re
+import signal
+import sys
+
+import numpy as np
+import pytest
+
+from segspn import files
+from segspn.annotate import segmenting, wire
+from segspn.data import davis, importing
+from segspn.runs import settings
+from tests.support.annotating import SIZE, Client, ground_and_truth, parts, write_video
+from tests.support.workflows import wait_until
+
+RUN = """
+import sys, time
+print("toy: resnet50_thin, 200 iterations a training", flush=True)
+print("\\rtoy:  33%|###   | 2/6 [00:10<00:20,  5.0s/job, train object 1, infer]", end="",
+      file=sys.stderr, flush=True)
+try:
+    time.sleep(600 if sys.argv[1] == "long" else 0)
+except KeyboardInterrupt:
+    print("\\ninterrupted; run the same command again to go on", file=sys.stderr)
+    sys.exit(130)
+if sys.argv[1] == "bad":
+    sys.exit("error: no frame of toy is annotated")
+print("\\rtoy: 100%|######| 6/6 [00:30<00:00,  5.0s/job]", file=sys.stderr)
+"""
+
+
+@pytest.fixture
+def asked(data):
+    """The client of a server whose run is RUN with a word."""
+    clients = []
+
+    def client(word):
+        clients.append(Client(parts(data, words=[sys.executable, "-c", RUN, word])))
+        return clients[-1]
+    yield client
+    for one in clients:
+        one.made.segmenting.close()
+
+
+def status(client):
+    return client.ask("GET", "/api/segment").get_json()
+
+
+def test_progress_and_end(asked):
+    client = asked("short")
+    assert status(client)["state"] == "idle"
+    assert client.ask("POST", "/api/segment").get_json()["state"] == "running"
+    end = wait_until(lambda: (now := status(client))["state"] != "running" and now, "the end")
+    assert (end["state"], end["done"], end["total"], end["atWork"]) == ("done", 6, 6, "")
+    assert end["lines"] == ["toy: resnet50_thin, 200 iterations a training"]
+
+
+@pytest.mark.parametrize("handler", [signal.default_int_handler, signal.SIG_IGN])
+def test_one_at_a_time_stopped_and_gone_on(asked, handler):
+    client = asked("long")
+    earlier = signal.signal(signal.SIGINT, handler)
+    try:
+        client.ask("POST", "/api/segment")
+        now = wait_until(lambda: (now := status(client))["total"] and now, "its progress")
+        assert (now["done"], now["total"]) == (2, 6)
+        assert now["atWork"] == "train object 1, infer"
+        answer = client.ask("POST", "/api/segment")
+        assert answer.status_code == 422 and "already" in answer.get_json()["error"]
+        client.ask("DELETE", "/api/segment")
+        wait_until(lambda: status(client)["state"] == "stopped", "its end")
+        assert client.ask("POST", "/api/segment").get_json()["state"] == "running"
+    finally:
+        client.made.segmenting.close()
+        signal.signal(signal.SIGINT, earlier)
+    assert status(client)["state"] == "stopped"
+
+
+def test_failure_is_told(asked):
+    client = asked("bad")
+    client.ask("POST", "/api/segment")
+    end = wait_until(lambda: (now := status(client))["state"] != "running" and now, "the end")
+    assert end["state"] == "failed"
+    assert end["lines"][-1] == "error: no frame of toy is annotated"
+
+
+def test_commands(data, tmp_path, monkeypatch):
+    drawings = parts(data).drawings
+    assert segmenting.command(drawings) == [
+        sys.executable, str(files.ROOT / "tools/run.py"), "--data", str(data.root), "--videos",
+        "toy", "--annotated", "all"]
+    assert segmenting.shown_command(drawings) == f"make segment VIDEO=toy DATA={data.root}"
+    monkeypatch.setattr(importing, "VIDEOS", data.root)
+    assert segmenting.shown_command(drawings) == "make segment VIDEO=toy"
+
+
+def test_the_result_is_of_this_data_set(client, data, tmp_path, monkeypatch):
+    monkeypatch.setattr(settings, "RUNS", tmp_path / "runs")
+    ids = ground_and_truth(2)[1]
+    run = settings.Run(
+        name="toy", data=files.from_scripts(data.root), split=None, videos={"toy": [1]},
+        whole=False, evaluated=(), backbone="resnet50_thin", weights="w", refinement="r",
+        iterations=1, snapshot=1, size="64x96")
+    davis.write_labels(run.folder / "labels/toy/00002.png", ids)
+    assert not status(client)["result"]  # nothing says whose they are
+    run.write()
+    assert status(client)["result"]
+    answer = client.ask("GET", "/api/frames/00002/result")
+    np.testing.assert_array_equal(wire.unpacked(answer.data, SIZE), ids)
+    answer = client.ask("GET", "/api/frames/00001/result")
+    assert answer.status_code == 404 and "no labels of frame 00001" in answer.get_json()["error"]
+    davis.write_labels(run.folder / "labels/toy/00003.png", ids[:9])
+    answer = client.ask("GET", "/api/frames/00003/result")
+    assert answer.status_code == 422 and re.search("160x9", answer.get_json()["error"])
+    other = Client(parts(write_video(tmp_path / "other")))
+    assert not status(other)["result"]
+
