@@ -105,7 +105,7 @@ def test_a_clip_without_a_mask(tmp_path):
 
 @pytest.mark.parametrize("name, expected", [
     ("~/holiday.mp4", "holiday"), ("Überfahrt 2.MOV", "berfahrt-2"), ("-a b-.c.mp4", "a-b-.c"),
-    ("日本.mp4", "clip"), ("..mp4", "mp4"), ("x" * 200 + ".mp4", "x" * 100)])
+    ("日本.mp4", "clip"), ("..mp4", "clip"), ("x" * 200 + ".mp4", "x" * 100)])
 def test_names_of_clips(name, expected):
     assert importing.name_of(name) == expected == davis.checked_sequence(expected)
 
@@ -125,8 +125,7 @@ def test_ports():
         host, port = first.getsockname()
         assert host == "127.0.0.1"
         with session.bound(None) as second:  # where it is taken, another one
-            assert second.getsockname()[1] != port or port != session.PORT
-        first.listen()
+            assert second.getsockname()[1] not in (port, session.PORT)
         with pytest.raises(UserError, match=f"port {port} cannot be had"):
             session.bound(port)
 

@@ -90,6 +90,7 @@ class Segmenting:
             *lines, text = re.split(rb"[\r\n]+", text + part)
             for line in lines:
                 self._hear(line.decode(errors="replace").strip())
+            self._see(text.decode(errors="replace"))  # a bar ends with its next state
         self._hear(text.decode(errors="replace").strip())
         status = self._process.wait()
         with self._lock:
@@ -97,12 +98,17 @@ class Segmenting:
             self._state = (DONE if not status else STOPPED if self._state == STOPPING else FAILED)
 
     def _hear(self, line):
-        bar = BAR.search(line)
-        with self._lock:
-            if bar:
-                self._bar = int(bar[1]), int(bar[2]), (bar[3] or "").strip()
-            elif line:
+        if line and not self._see(line):
+            with self._lock:
                 self._lines.append(line)
+
+    def _see(self, text):
+        """Notes what a progress bar tells; whether it is one."""
+        bar = BAR.search(text)
+        if bar:
+            with self._lock:
+                self._bar = int(bar[1]), int(bar[2]), (bar[3] or "").strip()
+        return bool(bar)
 
     # ---------------------------------------------------------------------- result
 

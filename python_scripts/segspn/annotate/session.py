@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import waitress
 
-from segspn import open_pages
+from segspn import open_pages, signals
 from segspn.annotate import assist, guards, server
 from segspn.annotate.drawings import Drawings
 from segspn.annotate.segmenting import Segmenting, shown_command
@@ -36,12 +36,11 @@ def serve(data, video, frame=None, port=None, browser=True, tell=print):
                 raise UserError(f"the page of {video} is just being opened or closed; try again")
             show(open_pages.at_frame(address, frame), f"{video} is open already", browser, tell)
             return
-        token, listening = guards.new_token(), bound(port)
-        address = f"http://{HOST}:{listening.getsockname()[1]}/?token={token}"
-        note_address(address)
-        show(open_pages.at_frame(address, frame), f"draw masks of {video}", browser, tell)
-        tell("Ctrl-C ends it; all that is drawn is saved at once")
-        run(drawings, token, listening)
+        with ended_by_signals(), served(drawings, port) as (server_here, address):
+            note_address(address)
+            show(open_pages.at_frame(address, frame), f"draw masks of {video}", browser, tell)
+            tell("Ctrl-C ends it; all that is drawn is saved at once")
+            server_here.run()  # to a KeyboardInterrupt, which it takes
     tell(f"\nnext: {shown_command(drawings)}")
 
 
@@ -52,12 +51,13 @@ def show(address, what, browser, tell):
 
 
 def bound(port):
-    """A socket on a port of this machine alone.  Raises UserError where it is taken."""
+    """A socket that listens, on this machine alone.  Raises UserError where it is taken."""
     for number in [port] if port else [PORT, 0]:
         listening = socket.socket()
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((HOST, number))
+            listening.listen()
             return listening
         except OSError as error:
             listening.close()
@@ -67,31 +67,37 @@ def bound(port):
     raise UserError(f"no port of {HOST} is free")
 
 
-def run(drawings, token, listening):
-    """Answers the page until an interrupt; then ends what it has started."""
+@contextmanager
+def served(drawings, port):
+    """(waitress's server, which listens, the page's address); ends what the page has started."""
     logging.getLogger("waitress").setLevel(logging.ERROR)
+    token, listening = guards.new_token(), bound(port)
+    number = listening.getsockname()[1]
     segmenting, snapper = Segmenting(drawings), assist.Snapper()
-    app = server.create(drawings, segmenting, snapper, token, listening.getsockname()[1])
+    app = server.create(drawings, segmenting, snapper, token, number)
     serving = waitress.create_server(
         app, sockets=[listening], threads=THREADS, ident=None,
         max_request_body_size=app.config["MAX_CONTENT_LENGTH"])
-    with ended_by_signals():
-        try:
-            serving.run()  # to a KeyboardInterrupt, which it takes
-        finally:
-            serving.close()
-            segmenting.close()
-            snapper.close()
+    try:
+        yield serving, f"http://{HOST}:{number}/?token={token}"
+    finally:
+        serving.close()
+        segmenting.close()
+        snapper.close()
 
 
 @contextmanager
 def ended_by_signals():
-    """While it is entered, SIGTERM and SIGHUP interrupt as SIGINT does."""
+    """While it is entered, signals that ask for an end are interrupts, which end it quietly.
+
+    What this process was told to ignore (nohup, a shell's background) stays ignored.
+    """
     earlier = {number: signal.signal(number, signal.default_int_handler)
-               for number in (signal.SIGTERM, signal.SIGHUP)}
+               for number in signals.END if signal.getsignal(number) != signal.SIG_IGN}
     try:
         yield
+    except KeyboardInterrupt:
+        pass
     finally:
         for number, handler in earlier.items():
             signal.signal(number, handler)
-
