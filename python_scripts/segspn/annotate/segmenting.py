@@ -98,17 +98,19 @@ class Segmenting:
             self._state = (DONE if not status else STOPPED if self._state == STOPPING else FAILED)
 
     def _hear(self, line):
-        if line and not self._see(line):
+        line = self._see(line)
+        if line:
             with self._lock:
                 self._lines.append(line)
 
     def _see(self, text):
-        """Notes what a progress bar tells; whether it is one."""
+        """Notes what a progress bar in a text tells; what stands after it, or all."""
         bar = BAR.search(text)
-        if bar:
-            with self._lock:
-                self._bar = int(bar[1]), int(bar[2]), (bar[3] or "").strip()
-        return bool(bar)
+        if not bar:
+            return text
+        with self._lock:
+            self._bar = int(bar[1]), int(bar[2]), (bar[3] or "").strip()
+        return text[bar.end():].strip()
 
     # ---------------------------------------------------------------------- result
 
