@@ -373,8 +373,9 @@ class Editor {
     this.pointers.cancel();
     this.tool.cancel();
     this.tool = this.tools[name];
-    for (const button of byId("tools").children) {
+    for (const button of byId("tools").querySelectorAll("button")) {
       button.setAttribute("aria-pressed", button.dataset.tool === name);
+      if (button.dataset.tool === name) byId("hint").textContent = button.dataset.hint;
     }
     byId("canvas").dataset.tool = name;
     this.update();

@@ -10,7 +10,7 @@ const KEYS = [
   ["X L H", "automatic box, automatic outline, move", "xlh", (event) => editor.choose(
     { x: "box", l: "outline", h: "hand" }[event.key.toLowerCase()])],
   ["enter esc ⌫", "polygon: close, cancel, one corner back; alt and enter take it away", "", null],
-  ["ctrl Z, ctrl shift Z", "undo, redo", "", null],
+  ["ctrl Z / ctrl shift Z", "undo, redo", "", null],
   ["[ ]", "smaller, larger brush", "[]", (event) => editor.resize(
     event.key === "[" ? editor.size / 1.25 - 0.5 : editor.size * 1.25 + 0.5)],
   ["1 … 9", "choose an object", "123456789", (event) => {
@@ -94,7 +94,7 @@ window.addEventListener("beforeunload", (event) => {
 });
 
 const on = (id, action, name = "click") => byId(id).addEventListener(name, action);
-for (const button of byId("tools").children) {
+for (const button of byId("tools").querySelectorAll("button")) {
   button.addEventListener("click", () => editor.choose(button.dataset.tool));
 }
 on("undo", () => editor.undo());
@@ -133,7 +133,7 @@ window.addEventListener("hashchange", () => {
 
 byId("help").querySelector("table").append(...KEYS.map(([keys, what]) => {
   const row = element("tr"), shown = element("td");
-  shown.append(...keys.split(" ").map((key) => element("kbd", "", key)));
+  shown.append(...keys.split(" ").map((key) => (key === "/" ? " / " : element("kbd", "", key))));
   row.append(shown, element("td", "", what));
   return row;
 }));

@@ -82,7 +82,7 @@ class Brush extends Tool {
     if (!hover) return;
     context.beginPath();
     context.arc(...view.toStage(hover), this.radius * view.scale, 0, 2 * Math.PI);
-    line(context, this.isErasing ? "#ffffff" : this.editor.colour, this.isErasing ? [4, 3] : []);
+    line(context, this.isErasing ? "#101317" : this.editor.colour, this.isErasing ? [4, 3] : []);
   }
 }
 
@@ -162,9 +162,9 @@ class Polygon extends Tool {
     places.slice(0, points.length).forEach(([x, y], i) => {
       context.beginPath();
       context.arc(x, y, i === 0 && isClosing ? 7 : 3.5, 0, 2 * Math.PI);
+      line(context, colour);
       context.fillStyle = i === 0 ? "#ffffff" : colour;
       context.fill();
-      line(context, i === 0 ? colour : "#ffffff");
     });
   }
 }
@@ -229,8 +229,8 @@ function path(context, [first, ...others]) {
 /** Strokes a path, to be seen on any ground. */
 function line(context, colour, dashes = []) {
   context.setLineDash([]);
-  context.lineWidth = 3.5;
-  context.strokeStyle = "rgb(0 0 0 / 60%)";
+  context.lineWidth = 4;
+  context.strokeStyle = "rgb(255 255 255 / 75%)";
   context.stroke();
   context.setLineDash(dashes);
   context.lineWidth = 1.8;
