@@ -86,7 +86,7 @@ class Segmentation:
         begins, found = self.frames.index(said.first(k)), []
         for index in range(len(self.frames)):
             before, after = index - anchors[anchors <= index], anchors[anchors >= index] - index
-            is_nearer = len(after) > 0 and (not len(before) or after.min() < before.min())
+            is_nearer = bool(len(after)) and bool(not len(before) or after.min() < before.min())
             found.append(is_nearer if index >= begins else True if self.backward else None)
         return found
 

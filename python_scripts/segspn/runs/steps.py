@@ -51,9 +51,8 @@ def annotated(run, sequence, k=None):
 
 def annotated_options(run, sequence):
     """How a command line names them; not at all where the first frame is the only one."""
-    taken = annotated(run, sequence)
-    in_order = ",".join(stem for stem in frames(run, sequence) if stem in taken)
-    return ["--annotated", in_order] if sequence in run.annotated else []
+    return (["--annotated", ",".join(sorted(annotated(run, sequence)))]
+            if sequence in run.annotated else [])
 
 
 def is_corrected(run, sequence, k=None):
@@ -111,10 +110,10 @@ def generic_prototxts(run):
              "--iterations", str(run.generic["iterations"]), "--snapshot", str(run.snapshot)]]
 
 
-def solve(run, weights, path):
-    """The command line of a training."""
+def solve(run, weights, path, anew=False):
+    """The command line of a training.  anew: where the earlier one is of other settings."""
     return [["solve.py", weights, files.from_scripts(path),
-             "--restart-changed" if run.restart else "--resume",
+             "--restart-changed" if run.restart or anew else "--resume",
              *(["--keep-snapshots"] if run.keep else []),
              *([] if run.seed is None else ["--seed", str(run.seed)])]]
 
@@ -285,8 +284,9 @@ def read_by_training(run, sequence, k=None):
 
 
 def train_corrected(run, sequence, k=None):
-    """The training that goes on with all annotated frames."""
-    return solve(run, files.from_scripts(model(run, sequence, k)), solver(sequence, k, True))
+    """The training that goes on with all annotated frames; it is short, and made anew with them."""
+    return solve(run, files.from_scripts(model(run, sequence, k)), solver(sequence, k, True),
+                 anew=True)
 
 
 def needed_for_refining(run, sequence):

@@ -14,7 +14,7 @@ from segspn import cli, files
 from segspn.caffenet import deploy, device, published_head, weights
 from segspn.errors import script
 from segspn.method import refine
-from segspn.runs import plan, settings, steps
+from segspn.runs import plan, settings
 from segspn.training import prototxts
 
 
@@ -31,7 +31,7 @@ def time_net(run):
         backbone = backbone.recipe(run.recipe)
         sequence = next(iter(run.videos))
         source = {"layer": "FirstFrameForeground", "sequence": sequence,
-                  "frames": tuple(steps.annotated(run, sequence)[:1])}
+                  "frames": tuple(run.annotated.get(sequence, {"": ()})[""][:1])}
     else:
         backbone = deploy.generic_recipe(backbone)
         source = {"layer": "GenericForeground", "lists": tuple(run.generic["lists"])}
