@@ -46,6 +46,7 @@ CODECS = {
     "cutout-mov": Codec("prores_ks", ".mov", "mov", ("bgra", "yuva444p10le"), (
         *BT709, "-profile:v", "4444", "-vendor", "apl0")),
     "masks": Codec("ffv1", ".mkv", "matroska", ("gray", "gray"), ("-level", "3"))}
+PLAIN = ("-fflags", "+bitexact", "-f")  # no random numbers in the file; its container
 PNG, COCO = "cutout-png", "coco"
 ENDINGS = {PNG: "", **{name: codec.ending for name, codec in CODECS.items()}, COCO: ".json"}
 FORMATS = tuple(ENDINGS)
@@ -174,7 +175,7 @@ def cutout(image, mask):
 
 def write_video(path, codec, pictures, fps):
     """Has ffmpeg write pictures, as codec.pixels has them.  Raises UserError where it fails."""
-    count, writer = 0, None
+    count, writer, options = 0, None, [*codec.options, *PLAIN, codec.container]
     try:
         for picture in pictures:
             picture = np.ascontiguousarray(padded(picture) if codec.is_even else picture)
@@ -182,7 +183,7 @@ def write_video(path, codec, pictures, fps):
                 writer = imageio_ffmpeg.write_frames(
                     str(path), picture.shape[1::-1], fps=fps, codec=codec.encoder, quality=None,
                     pix_fmt_in=codec.pixels[0], pix_fmt_out=codec.pixels[1], macro_block_size=1,
-                    ffmpeg_log_level="error", output_params=[*codec.options, "-f", codec.container])
+                    ffmpeg_log_level="error", output_params=options)
                 overlay.send(writer, None)
             overlay.send(writer, picture)
             count += 1
