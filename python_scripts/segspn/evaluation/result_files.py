@@ -76,11 +76,15 @@ def found_files(results, root, sequences, annotated=annotated_frames.FIRST):
     return found
 
 
-def learned_from(root, sequence, annotated):
-    """Names of the annotated frames of a choice; () for the first one.  Raises UserError."""
+def learned_from(data, sequence, annotated):
+    """Names of the annotated frames of a choice; () for the first one.  Raises UserError.
+
+    data: a davis.Davis, or its root.
+    """
     if annotated == annotated_frames.FIRST:
         return ()
-    return tuple(annotated_frames.chosen(davis.Davis(root), sequence, annotated))
+    data = data if isinstance(data, davis.Davis) else davis.Davis(data)
+    return tuple(annotated_frames.chosen(data, sequence, annotated))
 
 
 def counting(frames, learned=()):
