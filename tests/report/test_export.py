@@ -1,5 +1,6 @@
 """Exports, read back: cut-outs with transparency, masks, COCO; and what is refused."""
 
+import resource
 import shutil
 import subprocess
 from fractions import Fraction
@@ -42,15 +43,16 @@ def write_run(root, runs):
         evaluated=(), backbone="b", weights="w", refinement="r", iterations=1, snapshot=1,
         size="64x96")
     annotations.write_names(run.data_set, "toy", {1: "red disk"})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settings, "RUNS", runs)
+        run.write()
     return run
 
 
 @pytest.fixture
 def run_of_toy(tmp_path, monkeypatch):
     monkeypatch.setattr(settings, "RUNS", tmp_path / "runs")
-    run = write_run(tmp_path / "data", settings.RUNS)
-    run.write()
-    return run
+    return write_run(tmp_path / "data", settings.RUNS)
 
 
 @pytest.fixture
@@ -249,18 +251,28 @@ def test_ffmpeg_that_dies(written, tmp_path, monkeypatch):
     assert not list((tmp_path / "out").iterdir())
 
 
+def test_no_space(project, tmp_path):
+    """As little as a file may have here is too little for each of these, and for ffmpeg's."""
+    write_run(tmp_path / "data", project.root / "results/runs")
+    for kind in "cutout-png", "cutout-webm", "cutout-mov", "masks", "coco":
+        result = project.run(
+            "tools/export.py", "mine", "toy", "--as", kind, "--output", tmp_path / "out",
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500)))
+        assert fails_in_one_line(result)
+        assert "is the disk full?" in result.stderr or "ffmpeg failed" in result.stderr or (
+            "File too large; make room" in result.stderr), result.stderr
+        assert not list((tmp_path / "out").iterdir())
+
+
 def test_script(project, tmp_path):
-    run = write_run(tmp_path / "data", project.root / "results/runs")
-    shutil.rmtree(tmp_path / "data/Annotations/480p/toy")  # names are not needed
     folder = project.root / "results/runs/mine"
 
     def exported(*words):
         return project.run("tools/export.py", *words)
 
     assert fails_in_one_line(exported("mine", "toy", "--as", "coco"), "no run mine", "none")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(settings, "RUNS", folder.parent)
-        run.write()
+    write_run(tmp_path / "data", folder.parent)
+    shutil.rmtree(tmp_path / "data/Annotations/480p/toy")  # names are not needed
     assert fails_in_one_line(exported("your", "toy", "--as", "coco"), "your", "there are: mine")
     assert fails_in_one_line(exported("../mine", "toy", "--as", "coco"), "RUN", "plain folder name")
     assert fails_in_one_line(exported("mine", "dog", "--as", "coco"), "no video dog", "toy")
