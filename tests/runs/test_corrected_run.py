@@ -33,9 +33,15 @@ class Own(Project):
         labels[~np.isin(labels, objects)] = 0
         davis.write_labels(self.said / f"{index:05}.png", labels)
 
+    def path(self, what):
+        return self.root / f"models/own/own_{what}.caffemodel"
+
     def model(self, what):
-        return weights.read_caffemodel(
-            self.root / f"models/own/own_{what}.caffemodel")
+        return weights.read_caffemodel(self.path(what))
+
+    def written(self):
+        """{name: time of change} of all models."""
+        return {path.name: path.stat().st_mtime_ns for path in self.path("").parent.glob("*model")}
 
 
 def same(ours, theirs):
@@ -53,28 +59,29 @@ def test_what_depends_on_a_correction_is_done_anew_and_no_more(tmp_path):
     np.testing.assert_array_equal(labels[1] == 1, draw_frame(1, SIZE)[1] == 1)
 
     # An object that is drawn in another frame first: the other one's model stays.
-    first, before = own.model("obj_1_iter_4"), own.states()
+    before, models = own.states(), own.written()
     own.say(2, 2)
     own.succeed()
     begun = own.begun_since(before)
     assert {"train_object/own/2", "train_foreground/own", "train_foreground_corrected/own",
             "infer_object/own/2", "label/own"} <= begun
-    assert "train_object/own/1" not in begun and "infer_object/own/1" not in begun
+    assert "infer_object/own/1" not in begun and models.items() < own.written().items()
     labels = labels_of(own, "own")
     for index, k in ((1, 1), (2, 2)):
         np.testing.assert_array_equal(labels[index] == k, draw_frame(index, SIZE)[1] == k)
 
     # A correction of object 2: object 1 has nothing to do with it.
-    before = own.states()
+    before, models = own.states(), own.written()
     own.say(FRAMES - 1, 2)
     output = own.succeed()
     assert "own: learns from 3 annotated frames: 00001, 00002, 00004" in output
     begun = own.begun_since(before)
     assert {"train_object_corrected/own/2", "train_foreground_corrected/own",
             "infer_object/own/2", "refine/own", "label/own", "report/own"} <= begun
-    assert not begun & {"train_object/own/1", "train_object/own/2", "infer_object/own/1",
-                        "train_foreground/own", "train_object_corrected/own/1"}
-    assert same(own.model("obj_1_iter_4"), first)
+    assert not begun & {"infer_object/own/1", "train_object_corrected/own/1"}
+    of_before = {name for name, time in models.items() if own.written()[name] == time}
+    assert of_before == {"own_obj_1_iter_4.caffemodel", "own_obj_2_iter_4.caffemodel",
+                         "own_fgbg_iter_4.caffemodel"}
     corrected = own.model("obj_2_corrected_iter_2")
     assert not same(corrected, own.model("obj_2_iter_4"))
     own.check()
