@@ -148,14 +148,18 @@ def read_log(path):
 
 
 def name_of(path, sequence):
-    """Of bunny_obj_1_log.csv, "object 1"; of bunny_fgbg_log.csv, "foreground"."""
+    """Of bunny_obj_1_log.csv, "object 1"; of bunny_fgbg_log.csv, "foreground".
+
+    Of bunny_obj_1_corrected_log.csv, "object 1, corrected".
+    """
     name = path.name.removesuffix("_log.csv").removeprefix(f"{sequence}_")
-    return re.sub(r"^obj_(\d+)$", r"object \1", "foreground" if name == "fgbg" else name)
+    name = re.sub(r"^obj_(\d+)(?=_corrected$|$)", r"object \1", name)
+    return re.sub("^fgbg(?=_corrected$|$)", "foreground", name).replace("_corrected", ", corrected")
 
 
 def colour_of(name):
     """That of its object for "object 1", grey for others."""
-    match = re.fullmatch(r"object (\d{1,3})", name)
+    match = re.fullmatch(r"object (\d{1,3})(, corrected)?", name)
     return pictures.hexadecimal(pictures.colour(int(match[1])) if match else GREY)
 
 

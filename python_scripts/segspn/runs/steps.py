@@ -428,10 +428,19 @@ def record(run, step, whose, folder=None):
         generic = run.generic and {**run.generic, "weights": "weights"}
         plain = dataclasses.replace(plain, data="data", weights="weights", generic=generic,
                                     refinement="refinement")
-    needs = [done.Record(record_path(run.folder, *job)).digest() for job in kind.needs(run, *whose)]
+    needs = [done.Record(record_path(run.folder, *job)).digest(taken(job, step, whose))
+             for job in kind.needs(run, *whose)]
     return done.Record(record_path(folder or run.folder, step, whose),
                        {"commands": kind.commands(plain, *whose), "needs": needs},
                        kind.reads(run, *whose))
+
+
+def taken(job, step, whose):
+    """The products of a job that a later step, of a video or an object, takes; None for all."""
+    if job[0] != "prototxts":
+        return None
+    path = solver(*whose, corrected=step.endswith(corrections.SUFFIX))
+    return [path, path.with_name(path.name.replace("solver", "train"))]
 
 
 def record_path(folder, step, whose):
