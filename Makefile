@@ -56,14 +56,14 @@ prototxts: setup  ## train nets and solvers of DAVIS 2017 test-challenge
 
 davis: setup  ## all of a list: SPLIT=val (VIDEOS, ITERATIONS, BACKBONE, CRAF, GPUS, CLUSTER=slurm, BOTH=1, DRY=1)
 	@$(VENV_PYTHON) tools/run.py $(if $(DATA),--data "$(DATA)") $(if $(SPLIT),--split "$(SPLIT)") \
-	    $(if $(VIDEOS),--videos $(VIDEOS)) $(RUN)
+	    $(if $(VIDEOS),--videos $(VIDEOS)) --annotated "$(or $(ANNOTATED),first)" $(RUN)
 
 annotate: setup  ## draw and correct masks in a browser: VIDEO=name or CLIP=file (FRAME=00042, DATA, PORT)
 	@$(VENV_PYTHON) tools/annotate.py $(if $(VIDEO),--video "$(VIDEO)") $(if $(CLIP),--clip "$(CLIP)") \
 	    $(if $(DATA),--data "$(DATA)") $(if $(FRAME),--frame "$(FRAME)") $(if $(PORT),--port "$(PORT)")
 
-segment: setup  ## a video of your own: VIDEO=name, after tools/import_video.py
-	@$(VENV_PYTHON) tools/run.py --data "$(or $(DATA),data/videos)" \
+segment: setup  ## a video of your own: VIDEO=name, after make annotate (ANNOTATED=first, all, or frames)
+	@$(VENV_PYTHON) tools/run.py --data "$(or $(DATA),data/videos)" --annotated "$(or $(ANNOTATED),all)" \
 	    $(if $(VIDEO),--videos "$(VIDEO)") $(RUN)
 
 generic: backbone  ## the generic foreground model, of DAVIS or pairs (DATA, LISTS, VALIDATION, GENERIC_ITERATIONS)

@@ -72,18 +72,23 @@ class Backbone:
 
 POLY = {"lr_policy": "poly", "power": 0.9}
 SGD = {"momentum": 0.9, "weight_decay": 5e-4}
+CROPS = {"size": (256, 448), "scale": (0.8, 1.25), "angle": 8, "colour": 0.3}
 RESNET101 = Backbone(
     name="resnet101", stages=(512, 1024, 2048), offsets=(2, 0, 8), landmark="res2a_branch1",
     weights="../ResNetF/PN_ResNetF.caffemodel", pretrained="../models/resnet101.caffemodel",
     head_lr=1, normalize=False,
     solver={"base_lr": 1e-10, "momentum": 0.99, "weight_decay": 5e-4, "max_iter": 30000,
-            "snapshot": 3000})
+            "snapshot": 3000},
+    recipes={
+        "crops": {  # the thin net's, longer; no weights were at hand to judge it by
+            "normalize": True, "crops": CROPS,
+            "solver": {**SGD, **POLY, "base_lr": 1e-3, "max_iter": 500, "snapshot": 500}}})
 RESNET50_THIN = Backbone(
     name="resnet50_thin", stages=(256, 512, 1024), offsets=(1, 2, 1, 2),
     landmark="conv_stage0_block0_branch2a", weights="../models/generic_thin.caffemodel",
     pretrained="../models/resnet50_thin.caffemodel", head_lr=2, normalize=True, decodes=True,
     solver={**SGD, **POLY, "base_lr": 1e-3, "max_iter": 150, "snapshot": 150},
-    crops={"size": (256, 448), "scale": (0.8, 1.25), "angle": 8, "colour": 0.3},
+    crops=CROPS,
     craf="--restart-share 0.2",
     recipes={
         "generic": {
@@ -125,13 +130,17 @@ def valid_size(backbone, height, width):
 
 # ---------------------------------------------------------------- backbones
 
+def multipliers(rate):
+    """Of a convolution's weights and bias: times the solver's learning rate and decay."""
+    return [{"lr_mult": rate, "decay_mult": 1}, {"lr_mult": 2 * rate, "decay_mult": 0}]
+
+
 def conv_bn(n, bottom, names, num_output, kernel=1, stride=1, pad=0, bias=False):
     """Convolution, then frozen BatchNorm and Scale in place; `names` of the three layers."""
     conv, norm, scale = names
-    multipliers = [{"lr_mult": 1, "decay_mult": 1}, {"lr_mult": 2, "decay_mult": 0}]
     n[conv] = L.Convolution(
         bottom, num_output=num_output, kernel_size=kernel, stride=stride, pad=pad,
-        bias_term=bias, weight_filler={"type": "msra"}, param=multipliers[:1 + bias])
+        bias_term=bias, weight_filler={"type": "msra"}, param=multipliers(1)[:1 + bias])
     n[norm] = L.BatchNorm(n[conv], in_place=True, use_global_stats=True, param=[FIXED] * 3)
     n[scale] = L.Scale(n[norm], in_place=True, bias_term=True)
     return n[scale]
@@ -225,10 +234,9 @@ def upsample(bottom, channels, factor, dense, **padding):
 
 def classifier(bottom, num_output, head_lr, bias=True):
     """1x1 convolution of the head, with the release's fillers and multipliers."""
-    multipliers = [{"lr_mult": head_lr, "decay_mult": 1}, {"lr_mult": 2 * head_lr, "decay_mult": 0}]
     return L.Convolution(
         bottom, num_output=num_output, kernel_size=1, bias_term=bias,
-        weight_filler={"type": "gaussian", "std": 0.01}, param=multipliers[:1 + bias])
+        weight_filler={"type": "gaussian", "std": 0.01}, param=multipliers(head_lr)[:1 + bias])
 
 
 def fixed_scale(bottom):
@@ -289,8 +297,7 @@ def head_conv(bottom, num_output, head_lr, kernel):
     """Convolution of the thin net's head, He initialisation."""
     return L.Convolution(
         bottom, num_output=num_output, kernel_size=kernel, pad=kernel // 2,
-        weight_filler={"type": "msra"},
-        param=[{"lr_mult": head_lr, "decay_mult": 1}, {"lr_mult": 2 * head_lr, "decay_mult": 0}])
+        weight_filler={"type": "msra"}, param=multipliers(head_lr))
 
 
 def score(n, backbone, head="projected"):

@@ -4,10 +4,11 @@ Example:
     python ResNetF/write_prototxts.py --split test-challenge
     python ResNetF/write_prototxts.py --data data/videos --size 240x427 --iterations 200
 
-The objects are counted in the annotations of the first frames.  Those of the 30 videos of
-DAVIS 2017 test-challenge are known: with --split test-challenge alone, or with options of the
-solver, nothing need be there.  The deploy nets are tracked; they are written with --deploy alone,
-after a change of nets.py.
+The objects are counted in the annotations of the first frames, or of those that --annotated
+names; what has several annotated frames has a second training, of them all.  Those of the 30
+videos of DAVIS 2017 test-challenge are known: with --split test-challenge alone, or with options
+of the solver, nothing need be there.  The deploy nets are tracked; they are written with --deploy
+alone, after a change of nets.py.
 """
 
 import argparse
@@ -33,6 +34,7 @@ def parse_arguments(argv=None):
                         help="default: resnet101 where ResNetF/PN_ResNetF.caffemodel is")
     parser.add_argument("--size", type=cli.size, metavar="HEIGHTxWIDTH",
                         help="to work at (480x854)")
+    cli.add_annotated(parser)
     cli.add_solver(parser)
     cli.add_recipe(parser)
     cli.add_generic(parser)
@@ -71,7 +73,8 @@ def write_data_set(args):
         changes = cli.solver_changes(args, backbone)
         sequences = (settings.chosen_videos(data, args.split, args.videos or [])[0]
                      if args.split or args.videos else data.sequences())
-        solver = prototxts.write_sequences(backbone, data, size, sequences, changes)
+        solver = prototxts.write_sequences(backbone, data, size, sequences, changes,
+                                           args.annotated)
         print(f"wrote the trainings of {', '.join(sequences)} ({backbone.name})")
         print("next, in python_scripts/:",
               cli.command("solve.py", backbone.weights, from_scripts(solver)))

@@ -11,8 +11,8 @@ Example:
 from pathlib import Path
 
 from segspn import cli, files
-from segspn.data import davis, owner
-from segspn.errors import UserError, script
+from segspn.data import annotations, davis, owner
+from segspn.errors import script
 
 
 def parse_arguments(argv=None):
@@ -30,11 +30,8 @@ def main():
     args = parse_arguments()
     data = davis.Davis(args.data)
     frames = data.frames(args.video)
-    objects = data.first_objects(args.video)
+    annotations.check_object(data, args.video, args.object)
     owner.check(data, args.video)
-    if args.object not in objects:
-        raise UserError(f"object {args.object} is not in the first annotation of "
-                        f"{args.video}; it has {objects}")
     name = f"{args.video}_obj_{args.object}_iter_{args.iterations}.caffemodel"
     weights = files.existing_file(args.weights or files.MODELS / args.video / name, "weights")
     folder = files.RESULTS / f"ResNetF_perobj_{args.iterations}" / args.video

@@ -12,7 +12,7 @@ Example:
 from pathlib import Path
 
 from segspn import cli, files
-from segspn.data import davis, owner
+from segspn.data import annotations, davis, owner
 from segspn.errors import script
 
 
@@ -26,6 +26,8 @@ def parse_arguments(argv=None):
                         help="folder of <video>/<frame>.png (results/ResNetF_fgbg)")
     parser.add_argument("--no-foreground", action="store_true",
                         help="without foreground masks: all may be foreground")
+    cli.add_annotated(parser, help="annotated frames whose objects there are: first, all, or their "
+                      "names: 00000,00030 (first)")
     cli.add_run(parser)
     return parser.parse_args(argv)
 
@@ -35,7 +37,7 @@ def main():
     args = parse_arguments()
     data = davis.Davis(args.data)
     frames = data.frames(args.video)
-    objects = data.first_objects(args.video)
+    objects = annotations.Annotations.read(data, args.video, args.annotated).objects
     owner.check(data, args.video)
 
     from segspn.method import refine

@@ -52,7 +52,7 @@ def figures(args, annotations, sequence):
     there = files.images_in(annotations / sequence, ".png")
     chosen = {f"{number:05}" for number in args.frames or ()}
     paths = [path for path in there
-             if (path.stem in chosen if args.frames else path.stem != "00000")]
+             if (path.stem in chosen if args.frames else path.stem != davis.FRAME_0)]
     if not paths:
         raise UserError(f"{annotations / sequence} has none of these frames")
     are_masks, values = davis.are_masks(there), {}

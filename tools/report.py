@@ -5,6 +5,8 @@ truth, errors), J and F over time, the loss of the trainings, figures and timing
 Each folder has a folder a video, as the scripts write them; what is not given,
 or not there, the page does not offer.  Without ground truth of more than the
 first frame there are no J and F; they are those of evaluate.py (without --void).
+Where other frames than the first were learned from (--annotated), they are marked,
+and left out of the figures.
 
 --timings is JSON {step: seconds} or a Markdown table (results/demo/summary.md),
 --commands a text with a command a line, or JSON {what: command}.
@@ -38,6 +40,8 @@ def parse_arguments(argv=None):
                         help="folder of <video>/<frame>.png, object ids")
     for name, text in FOLDERS.items():
         parser.add_argument(f"--{name}", type=cli.folder, help=f"folder of {text}")
+    cli.add_annotated(parser, help="annotated frames that were learned from: first, all, or their "
+                      "names, 00000,00030 (first)")
     parser.add_argument("--timings", type=Path, help="file of the steps' seconds")
     parser.add_argument("--commands", type=Path, help="file of the command lines")
     parser.add_argument("--title", default="Segmentation report", help="title of the page")
@@ -49,7 +53,8 @@ def parse_arguments(argv=None):
 def main():
     args = parse_arguments()
     sources = document.Sources(davis.Davis(args.data), args.labels,
-                               **{name: getattr(args, name) for name in FOLDERS})
+                               **{name: getattr(args, name) for name in FOLDERS},
+                               annotated=args.annotated)
     timings = notes.timings(args.timings) if args.timings else []
     commands = notes.commands(args.commands) if args.commands else []
     page = args.output / "report.html"

@@ -5,6 +5,9 @@ this machine or on a Slurm cluster, and leaves everything in results/runs/<name>
 is done and up to date is not done again; a job that fails does not stop those that do
 not need it.  However a run ended, the same command goes on.
 
+Of each video the first frame is learned from; with --annotated all, every frame that has an
+annotation, which is how results are corrected.
+
 On this machine, --jobs jobs run at a time and share the cores; with --gpus, each
 training or inference has one of these devices to itself.
 
@@ -41,11 +44,12 @@ def add_what(parser):
     what = parser.add_argument_group("what")
     cli.add_split(what, help="list in ImageSets/2017: val, test-dev, test-challenge, …")
     cli.add_videos(what, default=[], help="only these")
+    cli.add_annotated(what)
     what.add_argument("--name", type=cli.name("run"),
                       help="of the run's folder in results/runs (that of the split, with "
                            "-part where not all of it is run; or of the only video)")
     what.add_argument("--iterations", type=cli.whole(),
-                      help="of each training (3000; the thin net's 200)")
+                      help="of each training (3000; the thin net's 150)")
     what.add_argument("--backbone", choices=list(nets.BACKBONES),
                       help="default: resnet101 where ResNetF/PN_ResNetF.caffemodel is")
     what.add_argument("--weights", help="that trainings begin with (those of the backbone), or the "
@@ -75,7 +79,7 @@ def add_trainings(what):
     what.add_argument("--generic-only", action="store_true",
                       help="train the generic foreground model alone")
     what.add_argument("--generic-iterations", type=cli.whole(),
-                      help="of the generic training (30000; the thin net's 10000)")
+                      help="of the generic training (30000; the thin net's 2400)")
     cli.add_generic(what)
 
 

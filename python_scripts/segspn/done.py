@@ -120,9 +120,14 @@ class Record:
         """Paths of what a product was made from, beside those of all; [] where nothing is noted."""
         return [one[0] for one in self._lines.get(self._name(product), {"inputs": []})["inputs"]]
 
-    def digest(self):
-        """A text that tells the products of one record from others; None where there are none."""
-        known = sorted((name, line["products"][name][3]) for name, line in self._lines.items())
+    def digest(self, products=None):
+        """A text that tells the products of one record from others; None where there are none.
+
+        products: paths of those that count, or None: all.
+        """
+        names = self._lines if products is None else set(map(self._name, products))
+        known = sorted((name, line["products"][name][3]) for name, line in self._lines.items()
+                       if name in names)
         return hashlib.sha256(repr(known).encode()).hexdigest() if known else None
 
     def fault(self, product, inputs=None, edited=False):

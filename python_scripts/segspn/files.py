@@ -140,7 +140,7 @@ def write_text(path, text):
 
 
 def write_image(path, image, *options):
-    """Writes a uint8 image (H x W grey or H x W x 3 BGR) by the ending of `path`."""
+    """Writes a uint8 image (H x W grey, H x W x 3 BGR or 4 BGRA) by the ending of `path`."""
     encoded, data = cv2.imencode(Path(path).suffix, image, list(options))
     if not encoded:
         raise UserError(f"could not encode an image for {path}")

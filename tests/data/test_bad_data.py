@@ -23,7 +23,7 @@ def test_unknown_and_unsafe_names(refused, name):
 
 def test_object_that_the_annotation_lacks(refused):
     for k in (0, 3, -1):
-        assert refused(PEROBJ, 5, "toy", k, words=[f"object {k} is not in the first annotation",
+        assert refused(PEROBJ, 5, "toy", k, words=[f"object {k} is in no annotation of toy",
                                                    "[1, 2]"])
 
 

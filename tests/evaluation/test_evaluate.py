@@ -94,6 +94,67 @@ def test_objects_that_the_first_annotation_lacks_are_not_evaluated(tiny):
         davis2017.evaluate_arrays("s", truth, truth)
 
 
+def with_images(tiny, name):
+    """The data set with (empty) frames of a sequence, which tell what there is to annotate."""
+    for n in range(len(tiny.truth[name])):
+        path = tiny.davis / f"JPEGImages/480p/{name}/{n:05}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def test_frames_that_were_learned_from_do_not_count(tiny):
+    with_images(tiny, "b")
+    plain, = tiny.evaluate("b")
+    for n in (0, 4, 9):  # a label of theirs may have any id, or be away
+        davis.write_labels(tiny.result("b", n), square(9))
+    tiny.result("b", 9).unlink()
+    learned = ["00000", "00004", "00009"]
+    one, = tiny.evaluate("b", annotated=learned)
+    left = [i for i, name in enumerate(plain.frames) if name not in learned]
+    assert one.frames == tuple(plain.frames[i] for i in left) and len(left) == 16
+    np.testing.assert_array_equal(one.j, plain.j[:, left])
+    np.testing.assert_array_equal(one.f, plain.f[:, left])
+    arrays = davis2017.evaluate_arrays("b", tiny.truth["b"], tiny.found["b"], learned=learned)
+    np.testing.assert_array_equal(arrays.j, one.j)
+    assert arrays.frames == one.frames
+    assert repr(tiny.evaluate("a", annotated="first")) == repr(tiny.evaluate("a"))
+
+
+def test_objects_of_later_annotations_that_were_learned_from_are_evaluated(tiny):
+    """Object 2 appears in frame 2; before, both have it empty, which is right."""
+    truth = np.stack([square(1)] * 2 + [square(1) + square(2, 15)] * 4)
+    found = np.array(truth)
+    found[4] = square(1)
+    tiny.add("late", truth, found)
+    with_images(tiny, "late")
+    assert "has id 2, but the first annotation of its sequence 1 object" in tiny.refuses("late")
+    one, = tiny.evaluate("late", annotated=["00000", "00002"])
+    arrays = davis2017.evaluate_arrays("late", truth, found, learned=["00000", "00002"])
+    for values in one, arrays:
+        assert values.frames == ("00001", "00003", "00004")
+        assert values.j.tolist() == values.f.tolist() == [[1, 1, 1], [1, 1, 0]]
+    assert [name for name, *_ in davis2017.object_rows([one])] == ["late_1", "late_2"]
+    davis.write_labels(tiny.result("late", 3), square(3))
+    words = r"00003\S* has id 3, but what was learned from \(00000, 00002\) of its .* 2 objects"
+    with pytest.raises(UserError, match=words):
+        tiny.evaluate("late", annotated=["00000", "00002"])
+    found[3] = square(3)
+    with pytest.raises(UserError, match=words):
+        davis2017.evaluate_arrays("late", truth, found, learned=["00000", "00002"])
+
+
+def test_choices_of_annotated_frames_that_leave_nothing(tiny):
+    with_images(tiny, "c")
+    for choice in "all", ["00001", "00002"]:
+        with pytest.raises(UserError, match="those that were learned from there is none to eval"):
+            tiny.evaluate("c", annotated=choice)
+    with pytest.raises(UserError, match="00007 of c is to be learned from, but .* not exist"):
+        tiny.evaluate("c", annotated=["00007"])
+    empty = [square(255)] * 4
+    with pytest.raises(UserError, match=r"learned from \(00002\) of sequence s has no object"):
+        davis2017.evaluate_arrays("s", empty, empty, learned=["00002"])
+
+
 def test_empty_results_count_where_there_is_an_object():
     nothing = np.zeros(SIZE, np.uint8)
     truth = [square(), square(), nothing, square(), square()]

@@ -181,6 +181,23 @@ def test_script_with_options(tiny, run, tmp_path):
     assert [float(row[3]) for row in frames] == [*expected[1][0], *expected[2][0]]
 
 
+def test_script_leaves_out_what_was_learned_from(tiny, run, tmp_path):
+    (tiny.davis / "JPEGImages/480p/a").mkdir(parents=True)
+    for n in range(7):
+        (tiny.davis / f"JPEGImages/480p/a/{n:05}.jpg").touch()
+    options = ("tools/evaluate.py", "--results", tiny.results, "--data", tiny.davis, "--split", "x",
+               "--videos", "a", "--output", tmp_path / "out", "--processes", 1, "--annotated")
+    assert fails_in_one_line(run(*options, "all"), "none to evaluate")
+    result = run(*options, "00000,00003")
+    assert result.returncode == 0, result.stderr
+    frames = rows_of(tmp_path / "out/per-frame_results-x.csv")[1:]
+    assert [row[2] for row in frames] == ["00001", "00002", "00004", "00005"]
+    j, f = literal(tiny.truth["a"], tiny.found["a"])[1]
+    assert [float(row[3]) for row in frames] == j[:2] + j[3:]
+    assert rows_of(tmp_path / "out/per-sequence_results-x.csv")[1] == [
+        "a_1", f"{np.mean(j[:2] + j[3:]):.3f}", f"{np.mean(f[:2] + f[3:]):.3f}"]
+
+
 def test_script_ends_on_bad_input_with_one_line(tiny, run):
     def fails(*options, words):
         result = run("tools/evaluate.py", "--results", tiny.results, "--data", tiny.davis,

@@ -28,7 +28,7 @@ def video(tmp_path):
 
 
 def check(video, **options):
-    label_video.check_refined(video.output, video.frames, [1, 2], **options)
+    label_video.check_refined(video.output, video.frames[1:], [1, 2], **options)
 
 
 def is_refused(video, *words, **options):
@@ -130,7 +130,8 @@ def test_inputs_that_are_gone_and_damaged_records(video):
 def test_messages_name_the_script_that_makes_what_is_missing(video):
     task = label_video.Segmentation(
         frames=video.stems, scores=video.output, foreground=video.output,
-        annotation=video.data / "Annotations/480p/toy/00000.png", output=video.folder / "labels",
+        annotations={video.stems[0]: video.data / "Annotations/480p/toy/00000.png"},
+        output=video.folder / "labels",
         maker="refine_spn.py", foreground_maker="refine_spn.py")
     for name in ("00002.png", "00001_2.png"):
         (video.output / name).unlink()

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -69,6 +70,65 @@ def test_figures_are_those_of_the_evaluation(results, tmp_path):
     assert one.j[0].max() > 0.4 and one.j[0, 3] == 0 and (one.j[1] == 1).all()
     assert facts["mean"] == pytest.approx(list(davis2017.summary([one]).values()), abs=1e-12)
     assert [one["id"] for one in facts["sequences"][0]["objects"]] == [1, 2, 3, 4]
+
+
+def test_annotated_frames_are_in_no_figure(page, results, tmp_path):
+    before, = facts_of(page)[0]["sequences"]
+    path = tmp_path / "report.html"
+    for choice in ["00000", "00003"], ["00003"]:
+        document.write(path, "some", sources(results, annotated=choice), ["toy"])
+        facts, = facts_of(path)[0]["sequences"]
+        assert facts["annotated"] == [int(stem) for stem in choice]
+        assert facts["curves"] == before["curves"]
+        one, = davis2017.evaluate(results / "labels", results / "data", ["toy"], processes=1,
+                                  annotated=choice)
+        assert [row["frames"] for row in facts["figures"]] == [FRAMES - 3] * 2
+        for row, (j, f) in zip(facts["figures"], one.statistics()):
+            np.testing.assert_allclose(row["values"], [(j.mean + f.mean) / 2, *j, *f])
+    assert before["annotated"] == []
+
+
+def test_objects_of_later_annotations_are_measured(results, tmp_path):
+    """Object 2 is in no truth before frame 2."""
+    root = tmp_path / "davis"
+    (root / "JPEGImages").mkdir(parents=True)
+    (root / "JPEGImages/480p").symlink_to(results / "data/JPEGImages/480p")
+    for number in range(FRAMES):
+        truth = scenes.frame(3, 0, number, size=SIZE, objects=OBJECTS)[1]
+        davis.write_labels(root / f"Annotations/480p/toy/{number:05}.png",
+                           truth * (truth < 2) if number < 2 else truth)
+    for choice, objects in ("first", [1]), (["00000", "00002"], [1, 2]):
+        document.write(tmp_path / "r.html", "late", document.Sources(
+            davis.Davis(root), results / "labels", annotated=choice), ["toy"])
+        sequence, = facts_of(tmp_path / "r.html")[0]["sequences"]
+        assert [curve["object"] for curve in sequence["curves"]] == objects
+    assert sequence["figures"][1]["frames"] == FRAMES - 3
+    assert sequence["curves"][1]["J"][1] == 0 < sequence["curves"][1]["J"][2]
+
+
+def test_truth_of_annotated_frames_alone_is_not_measured(results, tmp_path):
+    root = tmp_path / "own"
+    (root / "JPEGImages").mkdir(parents=True)
+    (root / "JPEGImages/480p").symlink_to(results / "data/JPEGImages/480p")
+    for number in (0, 4):
+        files.write_bytes(root / f"Annotations/480p/toy/{number:05}.png", (
+            results / f"data/Annotations/480p/toy/{number:05}.png").read_bytes())
+    document.write(tmp_path / "r.html", "own", document.Sources(
+        davis.Davis(root), results / "labels", annotated="all"), ["toy"])
+    facts, shown = facts_of(tmp_path / "r.html")
+    assert facts["mean"] is None and facts["sequences"][0]["curves"] == []
+    assert facts["sequences"][0]["annotated"] == [0, 4] and "errors" not in shown
+    with pytest.raises(UserError, match="frame 00003 of toy is to be learned from, but"):
+        document.write(tmp_path / "r.html", "own", document.Sources(
+            davis.Davis(root), results / "labels", annotated=["00003"]), ["toy"])
+
+
+@pytest.mark.parametrize("folder, expected", [
+    ("data/videos", ""), ("data/DAVIS", " DATA=data/DAVIS"),
+    ("data/it's $5", """ DATA='data/it'"'"'s $$5'"""), ("/elsewhere/x", " DATA=/elsewhere/x")])
+def test_command_that_corrects_a_frame(folder, expected):
+    found = notes.correction(SimpleNamespace(root=files.ROOT / folder), "toy")
+    assert found == f"make annotate VIDEO=toy{expected}"
 
 
 def test_annotations_of_255_are_an_object_only_where_there_is_no_other(results, tmp_path):
@@ -218,11 +278,12 @@ def test_script_says_what_to_open(results, tmp_path, run):
     timings = tmp_path / "t.json"
     timings.write_text('{"a <b>": 1}')
     result = run(*arguments(results, tmp_path / "out", "--scores", results / "scores",
-                            "--timings", timings, "--title", "Mine"))
+                            "--timings", timings, "--title", "Mine", "--annotated", "all"))
     assert result.returncode == 0, result.stderr
     path = tmp_path / "out/report.html"
     assert result.stdout.splitlines()[-1] == f"open {path} in a browser"
     facts, _ = facts_of(path)
+    assert facts["sequences"][0]["annotated"] == list(range(FRAMES)) and facts["mean"] is None
     assert facts["title"] == "Mine" and facts["timings"] == [["a <b>", 1.0]]
     assert [path.name for path in path.parent.iterdir()] == ["report.html"]
 

@@ -87,7 +87,7 @@ def test_nothing_overlaps_or_sticks_out(browser, page):
         tab.wait_for_function(  # charts are drawn anew
             "width => document.documentElement.scrollWidth <= width", arg=width)
         boxes = [tab.locator(place).bounding_box() for place in (
-            "#layers", ".screen", ".transport", "#legend", ".hint")]
+            "#layers", ".screen", ".transport", "#legend", "#correction", ".hint")]
         for above, below in zip(boxes, boxes[1:]):
             assert above["y"] + above["height"] <= below["y"] + 0.5
 
@@ -217,6 +217,49 @@ def test_truth_of_the_first_frame_alone_is_shown_but_not_measured(browser, resul
     tab.keyboard.press("ArrowRight")
     browser.shows("truth 1")
     assert tab.inner_text("#missing") == "Ground truth: none for this frame"
+
+
+def test_annotated_frames_are_marked(browser, results, tmp_path):
+    path = tmp_path / "out/report.html"
+    document.write(path, "some", sources(results, annotated=["00000", "00003", "00005"]), ["toy"])
+    tab = browser.open(path).tab
+    assert tab.inner_text("#annotated").strip() == "annotated: learned from"
+    slider = tab.locator("#slider").bounding_box()
+    marks = [mark.bounding_box() for mark in tab.locator("#marks .mark").all()]
+    for frame, mark in zip((0, 3, 5), marks, strict=True):
+        expected = slider["x"] + 8 + (slider["width"] - 16) * frame / (FRAMES - 1)
+        assert mark["x"] + mark["width"] / 2 == pytest.approx(expected, abs=1)
+        assert mark["y"] + mark["height"] <= slider["y"] + slider["height"] / 2
+    for chart in tab.locator("#curves .chart").all():
+        assert chart.locator(".annotated").count() == 3
+        hollow = chart.locator("circle.hollow").evaluate_all("all => all.map(c => c.dataset.x)")
+        assert sorted(set(hollow)) == ["0", "3", "5", "7"]
+    assert "and annotated ones (hollow) are not in" in tab.inner_text("#curves .note")
+    assert "and annotated ones, which were learned from." in tab.inner_text("#figures .note")
+    assert tab.inner_text("#figures tbody tr:first-child td:nth-child(2)") == str(FRAMES - 4)
+    tab.locator("#slider").fill("5")
+    browser.shows("labels 5")
+    assert tab.get_attribute("#slider", "aria-valuetext") == "frame 00005, annotated"
+
+
+def test_without_a_choice_no_frame_is_marked(browser, page):
+    tab = browser.open(page).tab
+    assert not tab.is_visible("#annotated") and not tab.locator("#marks .mark").count()
+    assert not tab.locator("svg .annotated").count()
+    assert "annotated" not in tab.inner_text("#figures") + tab.inner_text("#curves")
+
+
+def test_a_frame_that_is_to_be_corrected(browser, page, results):
+    tab = browser.open(page).tab
+    for number in 0, 6:
+        tab.locator("#slider").fill(str(number))
+        browser.shows(f"labels {number}")
+        assert tab.inner_text("#correct") == (
+            f"make annotate VIDEO=toy DATA={results / 'data'} FRAME=0000{number}")
+    tab.click("#correct")  # which selects all of it, to be copied
+    assert tab.evaluate("String(getSelection())").strip() == tab.inner_text("#correct")
+    quoted = tab.evaluate("['00001', 'a b', \"$it's\"].map(quoted)")
+    assert quoted == ["00001", "'a b'", "'$$it'\\''s'"]
 
 
 def test_hostile_words_are_texts(browser, tmp_path):

@@ -86,6 +86,53 @@ def test_command_lines_agree_on_what_they_are_of(settings, parsed):
     assert training["solver"] == "../ResNetF/testnet_per_obj/one/solver_5.prototxt"
 
 
+ANNOTATED = {"one": {"": ["00000", "00002"], "2": ["00000", "00002"], "5": ["00000"]}}
+
+
+def test_an_object_with_more_annotated_frames_is_trained_on(settings, parsed):
+    """It, and all objects together; nobody else has anything to do with the second frame."""
+    run = dataclasses.replace(settings, annotated=ANNOTATED)
+    corrected = {("train_object_corrected", ("one", 2)), ("train_foreground_corrected", ("one",))}
+    assert set(steps.jobs(run)) - set(steps.jobs(settings)) == corrected
+    assert ("submission", ()) not in steps.jobs(run)
+    training, = steps.STEPS["train_object_corrected"].commands(run, "one", 2)
+    args = parsed(training)
+    assert args["weights"] == "../models/one/one_obj_2_iter_7.caffemodel"
+    assert args["solver"] == "../ResNetF/testnet_per_obj/one/solver_2_corrected.prototxt"
+    assert args["restart_changed"]
+    model, = steps.STEPS["train_object_corrected"].products(run, "one", 2)
+    assert model.name == "one_obj_2_corrected_iter_4.caffemodel"  # 7 / 2, rounded
+    needs = steps.STEPS["infer_object"].needs
+    assert needs(run, "one", 2) == [("train_object_corrected", ("one", 2))]
+    assert needs(run, "one", 5) == [("train_object", ("one", 5))]
+    inferred, = steps.STEPS["infer_object"].commands(run, "one", 2)
+    assert str(parsed(inferred)["weights"]) == files.from_scripts(model)
+    same = {job: lines for job, lines in commands(run).items()
+            if lines == commands(settings).get(job)}
+    assert {job[0] for job in commands(run).keys() - same.keys() - corrected if job[1:2] == (
+        "one",)} == {"prototxts", "infer_foreground", "infer_object", "refine", "label", "report",
+                     *(name for name, _ in corrected)}
+    assert ("infer_object", "one", 5) in same and ("train_object", "one", 2) in same
+    for name in ("prototxts", "refine", "label", "report"):
+        line, = steps.STEPS[name].commands(run, "one")
+        assert parsed(line)["annotated"] == ["00000", "00002"], name
+    second = settings.data_set.annotation("one", "00002")
+    reading = {(name, *whose) for name, whose in steps.jobs(run)
+               if second in steps.STEPS[name].reads(run, *whose)}
+    assert ("train_object_corrected", "one", 2) in reading
+    assert not reading & {("train_object", "one", 2), ("train_object", "one", 5),
+                          ("infer_object", "one", 5), ("train_foreground", "one")}
+
+
+def test_evaluation_is_told_which_frames_were_learned_from(settings):
+    both = {**ANNOTATED, "two": {"": ["00001"], "1": ["00001"]}}
+    run = dataclasses.replace(settings, annotated=both)
+    assert steps.annotated_choice(run) == ["--annotated", "00000,00002"]
+    run = dataclasses.replace(run, evaluated=("one", "two"))
+    assert steps.annotated_choice(run) == ["--annotated", "all"]
+    assert steps.annotated_choice(settings) == []
+
+
 def test_restart_and_keep_reach_the_trainings(settings, parsed):
     run = dataclasses.replace(settings, restart=True, keep=True)
     for job in [("train_object", ("one", 2)), ("train_foreground", ("two",))]:

@@ -42,7 +42,7 @@ class Video:
         self.output = folder / "labels"
         self.task = label_video.Segmentation(
             frames=self.frames, scores=folder / "scores", foreground=folder / "fgbg",
-            annotation=self.annotation_path, output=self.output,
+            annotations={self.frames[0]: self.annotation_path}, output=self.output,
             thresholds=craf.Thresholds(lost_pixels=20, region_share=0.5))
 
     @staticmethod

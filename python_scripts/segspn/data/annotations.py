@@ -10,8 +10,6 @@ may give the objects names, as "1 rider", a line each.
 import re
 from dataclasses import dataclass
 
-import numpy as np
-
 from segspn import files
 from segspn.data import davis
 from segspn.errors import UserError
@@ -124,9 +122,10 @@ class Annotations:
         """Ids of all objects, in ascending order."""
         return sorted({k for ids in self.ids.values() for k in davis.objects_of(ids)})
 
-    def holding(self, k):
-        """Frames in which an object is drawn, in order."""
-        return [stem for stem, ids in self.ids.items() if (ids == k).any()]
+    def first(self, k=None):
+        """The first frame in which an object, or any of them, is drawn."""
+        return next(stem for stem, ids in self.ids.items()
+                    if (davis.objects_of(ids) if k is None else (ids == k).any()))
 
     def saying(self, k):
         """Frames that say where an object is, or that it is not there, in order."""
@@ -145,13 +144,9 @@ class Annotations:
 
 def check_object(data, video, k):
     """Raises UserError where no annotation of a video has this object."""
-    first = data.first_objects(video) if "00000" in data.annotated(video) else []
-    if k not in first and not any((davis.read_annotation(path) == k).any()
-                                  for path in data.annotated(video).values()):
+    there = data.annotated(video)
+    first = data.first_objects(video) if davis.FRAME_0 in there else []
+    if k not in first and not any(k in davis.objects_of(davis.read_annotation(path))
+                                  for path in there.values()):
         raise UserError(f"object {k} is in no annotation of {video}; the first has "
                         f"{first or 'no object'}")
-
-
-def with_void_ground(ids):
-    """Object ids with all that has none as void."""
-    return np.where(ids == 0, davis.VOID, ids).astype(np.uint8)

@@ -14,6 +14,7 @@ from segspn.errors import UserError
 # Folders of a data set: <sequence>/<frame>.jpg or .png, <sequence>/<frame>.png, <list>.txt.
 IMAGES, ANNOTATIONS, LISTS = "JPEGImages/480p", "Annotations/480p", "ImageSets/2017"
 NUMBER = re.compile("[0-9]{5}")  # the name of a frame
+FRAME_0 = "00000"  # that of the first
 VOID = 255  # annotation value of pixels that count for nothing
 
 TRAIN_LISTS = (f"{LISTS}/train.txt", f"{LISTS}/val.txt")  # of the generic training
@@ -169,7 +170,7 @@ class Davis:
         folder = self.annotations / checked_sequence(sequence)
         return {path.stem: path for path in files.one_a_stem(files.images_in(folder, ".png"))}
 
-    def annotation(self, sequence, frame="00000"):
+    def annotation(self, sequence, frame=FRAME_0):
         """Path of the annotation of a frame, also where it is not there.  Raises UserError."""
         return self.annotated(sequence).get(frame, self.annotations / sequence / f"{frame}.png")
 
@@ -179,7 +180,7 @@ class Davis:
         Raises UserError where one is missing, unreadable, or of another size.
         """
         first = self.frames(sequence)[0]
-        if first.stem != "00000":
+        if first.stem != FRAME_0:
             raise UserError(
                 f"frame 0 of {sequence} is missing: {first.parent / '00000.jpg'} (the first is "
                 f"{first.name}; tools/import_video.py brings a folder of images into this layout)")

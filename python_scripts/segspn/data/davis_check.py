@@ -74,13 +74,14 @@ def check(root, lists=None, full=False):
     return Report(sequences, tuple(faults), tuple(notes))
 
 
-def check_sequences(data, names):
+def check_sequences(data, names, due=None):
     """Raises UserError for what a step would fail on in the files of these sequences.
 
-    data: a davis.Davis.  Of a frame only its header and its end are looked at; ids and frames
-    may have gaps.
+    data: a davis.Davis; due: {sequence: names of the frames that must be annotated} of those of
+    which it is not the first one.  Of a frame only its header and its end are looked at; ids and
+    frames may have gaps.
     """
-    looked = found(data.root, dict.fromkeys(names, ()), strict=False)
+    looked = found(data.root, dict.fromkeys(names, ()), strict=False, due=due)
     refuse([f"{data.root}: {fault}" for one in looked for fault in one.faults])
 
 
@@ -96,15 +97,19 @@ def check_pairs(data, pairs):
         and looks[frame].size != looks[annotation].size])
 
 
-def found(root, owners, full=False, strict=True):
-    """The Sequences of {name: [lists]}, by name.  full: of check(); strict: of judged()."""
+def found(root, owners, full=False, strict=True, due=None):
+    """The Sequences of {name: [lists]}, by name.
+
+    full: of check(); strict, due: of judged(), and by name.
+    """
     found = {name: (files.images_in(root / davis.IMAGES / name),
                     files.images_in(root / davis.ANNOTATIONS / name, ".png"))
              for name in sorted(owners)}
     paths = [path for frames, annotations in found.values() for path in [*frames, *annotations]]
     looks = iter(_looks(root, paths, full))
     return tuple(judged(name, tuple(owners[name]), frames, annotations,
-                        {path: next(looks) for path in [*frames, *annotations]}, strict)
+                        {path: next(looks) for path in [*frames, *annotations]}, strict,
+                        (due or {}).get(name, [davis.FRAME_0]))
                  for name, (frames, annotations) in found.items())
 
 

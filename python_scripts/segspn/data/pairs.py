@@ -91,7 +91,12 @@ def images_of(data, lists):
         if not isinstance(data, Pairs):
             raise UserError(f"{data.root}: name lists of images to train on")
         return data.all()
-    return [pair for name in lists for pair in data.listed(name)]
+    return listed(data, lists)
+
+
+def listed(data, names):
+    """[(image, annotation)] paths of all of these lists of a data set.  Raises UserError."""
+    return [pair for name in names for pair in data.listed(name)]
 
 
 def generic_lists(data, lists=None, validation=None):

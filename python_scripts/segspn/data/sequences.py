@@ -106,11 +106,12 @@ def _look_at_annotation(path):
 
 # ----------------------------------------------------------- what is wrong with them
 
-def judged(name, lists, frames, annotations, looks, strict=True):
+def judged(name, lists, frames, annotations, looks, strict=True, due=(davis.FRAME_0,)):
     """The Sequence of what was seen.
 
     frames, annotations: paths, in order; looks: {path: Look} of all of them; strict: whether
-    names of frames and ids of objects must be without gaps, as those of DAVIS are.
+    names of frames and ids of objects must be without gaps, as those of DAVIS are; due: names
+    of the frames that must be annotated.
     """
     good = {path: look for path, look in looks.items() if not look.fault}
     sizes = {path: good[path].size for path in frames if path in good}
@@ -124,10 +125,11 @@ def judged(name, lists, frames, annotations, looks, strict=True):
     faults = [*_frame_faults(name, lists, frames, strict),
               *(look.fault for look in looks.values() if look.fault),
               *_size_faults(f"{davis.IMAGES}/{name}", sizes, size),
-              *_annotation_faults(name, lists, frames, annotations),
+              *_annotation_faults(name, lists, frames, annotations, due),
               *_size_faults(f"{davis.ANNOTATIONS}/{name}",
                             {path: look.size for path, look in seen.items()}, size),
-              *([] if first is None else _object_faults(name, lists, objects, strict))]
+              *([] if first is None or davis.FRAME_0 not in due
+                else _object_faults(name, lists, objects, strict))]
     return Sequence(name, lists, len(frames), len(annotations), size,
                     tuple(sorted({look.mode for look in seen.values()})), objects,
                     davis.VOID in values and not is_mask,
@@ -159,11 +161,11 @@ def _gaps(frames):
     return [stem for n in range(int(max(stems, default="0"))) if (stem := f"{n:05}") not in stems]
 
 
-def _annotation_faults(name, lists, frames, annotations):
+def _annotation_faults(name, lists, frames, annotations, due):
     """What is wrong with the names of the annotations."""
     where, faults, twins = f"{davis.ANNOTATIONS}/{name}", [], files.twins(annotations)
     stems, annotated = {path.stem for path in frames}, {path.stem for path in annotations}
-    due = stems | {"00000"} if ALL_ANNOTATED & set(lists) else {"00000"}
+    due = {*due, *(stems if ALL_ANNOTATED & set(lists) else ())}
     missing = [f"{stem}.png" for stem in sorted(due - annotated)]
     extra = [path.name for path in annotations if path.stem not in stems.union(_gaps(frames))]
     if twins:

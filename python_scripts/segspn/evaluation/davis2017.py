@@ -12,6 +12,9 @@ Object Segmentation" (arXiv 1704.00675), and of its davis2017-evaluation:
 - Figures of a data set are means over all objects of all sequences.
 - An id in a result above the number of objects is an error, and so is whatever
   is missing or does not match: all of it is looked for before the first value.
+
+Where other frames than the first were learned from, they are left out as well, and the
+objects are 1 to the greatest id of their annotations.
 """
 
 import csv
@@ -30,6 +33,7 @@ import numpy as np
 from tqdm import tqdm
 
 from segspn import files
+from segspn.data import annotations as annotated_frames
 from segspn.data import davis
 from segspn.errors import UserError, refuse
 from segspn.evaluation import metrics
@@ -42,7 +46,7 @@ COLUMNS = ("J&F-Mean", "J-Mean", "J-Recall", "J-Decay", "F-Mean", "F-Recall", "F
 class Evaluation:
     """J and F of a sequence: float64, objects x frames; row k - 1 is object k.
 
-    frames: the names of the frames evaluated, in order (without first and last).
+    frames: the names of the frames evaluated, in order: those that count.
     """
 
     sequence: str
@@ -67,40 +71,46 @@ def measure(annotation, result, objects, void=False):
                      for score in (metrics.jaccard, metrics.boundary_f)])
 
 
-def evaluate_arrays(sequence, annotations, results, frames=None, void=False):
+def evaluate_arrays(sequence, annotations, results, frames=None, void=False, learned=()):
     """Evaluation of a sequence in memory, whose name is for messages and tables.
 
     annotations, results: uint8 object ids, n x H x W or n arrays of H x W, of all
     frames (what results have in the first and the last is not looked at); frames:
-    their n names (00000 …); void: as of measure().  Raises UserError for less than
-    3 frames, no objects, sizes that differ, and an id above the number of objects.
+    their n names (00000 …); void: as of measure(); learned: names of frames that were
+    learned from, if not the first alone.  Raises UserError where no frame counts, for no
+    objects, sizes that differ, and an id above the number of objects.
     """
     frames = frames or [f"{number:05}" for number in range(len(annotations))]
     if not len(annotations) == len(results) == len(frames):
         raise UserError(f"sequence {sequence} has {len(annotations)} annotations, {len(results)} "
                         f"results and {len(frames)} names of frames")
-    objects = davis.number_of_objects(annotations[0]) if len(annotations) else 0
-    inner = list(zip(frames, annotations, results))[1:-1]
-    problems = [checks.too_short(sequence, len(annotations)),
-                checks.without_objects(sequence, objects)]
+    objects = max((davis.number_of_objects(annotation) for name, annotation
+                   in zip(frames, annotations) if name in (learned or frames[:1])), default=0)
+    counting = checks.counting(frames, learned)
+    inner = [one for one in zip(frames, annotations, results) if one[0] in counting]
+    problems = [checks.too_short(sequence, len(annotations), len(counting)),
+                checks.without_objects(sequence, objects, learned)]
     problems += [checks.misfit(f"{sequence} {name}", found.shape, int(found.max(initial=0)),
-                               truth.shape, objects) for name, truth, found in inner]
+                               truth.shape, objects, learned) for name, truth, found in inner]
     refuse(problems)
     values = np.stack([measure(truth, found, objects, void) for _, truth, found in inner], 2)
-    return Evaluation(sequence, tuple(frames[1:-1]), *values)
+    return Evaluation(sequence, tuple(counting), *values)
 
 
-def evaluate(results, root, sequences, void=False, processes=None):
+def evaluate(results, root, sequences, void=False, processes=None,
+             annotated=annotated_frames.FIRST):
     """[Evaluation] of sequences, in their order, with progress bars.
 
     results: folder of <sequence>/<frame>.png, indexed or grey PNGs of object ids;
     root: data set in DAVIS layout; void: as of measure(); processes: how many to
-    use, which changes no value (all cores).  They are spawned, so a script that
-    calls this must do so below `if __name__ == "__main__"`.  Raises UserError for
-    whatever is missing or does not match, before anything is computed.
+    use, which changes no value (all cores); annotated: which frames were learned from, as
+    of annotations.chosen().  They are spawned, so a script that calls this must do so below
+    `if __name__ == "__main__"`.  Raises UserError for whatever is missing or does not
+    match, before anything is computed.
     """
     with _workers(processes) as run:
-        found = checks.checked_files(checks.found_files(Path(results), Path(root), sequences), run)
+        found = checks.checked_files(
+            checks.found_files(Path(results), Path(root), sequences, annotated), run)
         tasks = [(owner, pairs, void) for owner in found for pairs in checks.chunks(owner.pairs())]
         values = {owner.sequence: [] for owner in found}
         with tqdm(total=sum(len(pairs) for _, pairs, _ in tasks), desc="evaluate",

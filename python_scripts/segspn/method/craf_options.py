@@ -12,7 +12,8 @@ COARSE = "--coarse"
 SWITCHES = {COARSE: "take ResNetF's score maps even where refined ones are",
             "--no-foreground": "without foreground masks: all may be foreground",
             "--no-filter": "take score maps as they are, and look for no lost object",
-            "--no-recovery": "look for no lost object"}
+            "--no-recovery": "look for no lost object",
+            "--backward": "label objects before their first annotation, too"}
 
 
 def _attribute(option):

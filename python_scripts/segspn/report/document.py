@@ -9,9 +9,10 @@ import numpy as np
 from tqdm import tqdm
 
 from segspn import files
+from segspn.data import annotations as annotated_frames
 from segspn.data import davis, planes
 from segspn.errors import UserError
-from segspn.evaluation import davis2017, metrics
+from segspn.evaluation import davis2017, metrics, result_files
 from segspn.report import html_page, notes
 from segspn.report import pictures as pictures
 
@@ -30,6 +31,8 @@ class Sources:
     scores       <frame>_<k>.png, 8-bit grey; refined: as much
     foreground   <frame>.png, 0 outside the foreground
     models       *_log.csv of the trainings
+    annotated    frames that were learned from, as of annotations.chosen().  If not the first,
+                 they are marked, and J and F of them are in no figure
     """
 
     data: davis.Davis
@@ -39,6 +42,7 @@ class Sources:
     refined: Path | None = None
     foreground: Path | None = None
     models: Path | None = None
+    annotated: str | list = annotated_frames.FIRST
 
     def folder(self, what, sequence):
         """The folder of a sequence, None where it was not given."""
@@ -53,6 +57,9 @@ class Sequence:
         self.name = davis.checked_sequence(name, "sequence")
         self._frames = sources.data.frames(name)
         self._stems = [path.stem for path in self._frames]
+        self._data = sources.data
+        self._learned = result_files.learned_from(sources.data, name, sources.annotated)
+        self._counting = set(result_files.counting(self._stems, self._learned))
         self._folders = {what: sources.folder(what, name) for what in (
             "labels", "annotations", "scores", "refined", "foreground", "models")}
         self._labels = self._planes("labels")
@@ -92,9 +99,12 @@ class Sequence:
         return sorted({int(match[2]) for match in found if match and match[1] in stems})
 
     def _objects_to_measure(self):
-        """How many: none unless a frame beside the first and last is annotated."""
-        if not any(stem in self._truth for stem in self._stems[1:-1]):
+        """How many: none unless there is truth of a frame that counts."""
+        if self._counting.isdisjoint(self._truth):
             return 0
+        if self._learned:
+            return max(davis.number_of_objects(davis.read_annotation(
+                self._data.annotation(self.name, stem))) for stem in self._learned)
         first = next(iter(self._truth.values()))
         return davis.number_of_objects(davis.read_ids(first, self._are_masks))
 
@@ -158,6 +168,8 @@ class Sequence:
         found = [name.partition("-") for name in layers if name != "frame"]
         return {
             "name": self.name, "frames": self._stems, "width": width, "height": height,
+            "annotated": [self._stems.index(stem) for stem in self._learned],
+            "correct": notes.correction(self._data, self.name),
             "objects": [{"id": k, "colour": pictures.hexadecimal(pictures.colour(k))}
                         for k in sorted(self._objects)],
             "layers": [{"kind": kind, "object": int(k) if k else None} for kind, _, k in found],
@@ -169,8 +181,9 @@ class Sequence:
             if self._folders["models"] else []}
 
     def _figures(self, k):
-        """Statistics of object k without the first and the last frame; None where it has none."""
-        values = {name: [value for value in row[1:-1] if value is not None]
+        """Statistics of object k over the frames that count; None where it has none."""
+        values = {name: [value for stem, value in zip(self._stems, row)
+                         if stem in self._counting and value is not None]
                   for name, row in self._values[k].items()}
         if not values["J"]:
             return None

@@ -3,10 +3,13 @@
 import csv
 import json
 import math
+import os
 import platform
 import re
+import shlex
 import sys
 from importlib import metadata
+from pathlib import Path
 
 import caffe
 import cv2
@@ -18,6 +21,7 @@ from segspn.errors import UserError
 from segspn.report import pictures
 from segspn.training.log import TrainingLog
 
+OWN_VIDEOS = files.ROOT / "data/videos"  # that make takes without DATA
 WINDOW = 20  # iterations of a running average
 POINTS = 300  # of a curve, at most
 GREY = (132, 142, 158)
@@ -144,14 +148,18 @@ def read_log(path):
 
 
 def name_of(path, sequence):
-    """Of bunny_obj_1_log.csv, "object 1"; of bunny_fgbg_log.csv, "foreground"."""
+    """Of bunny_obj_1_log.csv, "object 1"; of bunny_fgbg_log.csv, "foreground".
+
+    Of bunny_obj_1_corrected_log.csv, "object 1, corrected".
+    """
     name = path.name.removesuffix("_log.csv").removeprefix(f"{sequence}_")
-    return re.sub(r"^obj_(\d+)$", r"object \1", "foreground" if name == "fgbg" else name)
+    name = re.sub(r"^obj_(\d+)(?=_corrected$|$)", r"object \1", name)
+    return re.sub("^fgbg(?=_corrected$|$)", "foreground", name).replace("_corrected", ", corrected")
 
 
 def colour_of(name):
     """That of its object for "object 1", grey for others."""
-    match = re.fullmatch(r"object (\d{1,3})", name)
+    match = re.fullmatch(r"object (\d{1,3})(, corrected)?", name)
     return pictures.hexadecimal(pictures.colour(int(match[1])) if match else GREY)
 
 
@@ -168,3 +176,12 @@ def numbers(values):
     """Floats with five digits; None for None and what is not finite, as JSON has no NaN."""
     return [None if value is None or not math.isfinite(value) else float(f"{value:.5g}")
             for value in values]
+
+
+def correction(data, sequence):
+    """The command line of make that opens a frame of a video for correction, but for FRAME=."""
+    path = Path(os.path.normpath(files.PYTHON_SCRIPTS / files.from_scripts(data.root)))
+    if path == OWN_VIDEOS:
+        return f"make annotate VIDEO={sequence}"
+    shown = path.relative_to(files.ROOT) if path.is_relative_to(files.ROOT) else path
+    return f"make annotate VIDEO={sequence} DATA={shlex.quote(str(shown).replace('$', '$$'))}"

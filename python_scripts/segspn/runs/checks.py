@@ -21,11 +21,12 @@ def check(run):
     check_folder(run)
     for video in run.videos:
         owner.check(run.data_set, video)
-    davis_check.check_sequences(run.data_set, run.videos)
+    davis_check.check_sequences(run.data_set, run.videos, {
+        video: trained[""] for video, trained in run.annotated.items()})
     if run.generic and not steps.is_done(run, "train_generic", ()):
         davis_check.check_pairs(run.data_set, [
             *pairs.images_of(run.data_set, run.generic["lists"]),
-            *(pair for name in run.generic["validation"] for pair in run.data_set.listed(name))])
+            *pairs.listed(run.data_set, run.generic["validation"])])
     check_places(run)
 
 

@@ -30,10 +30,11 @@ def run_of(args):
     names, whole = ([], False) if args.generic_only else settings.chosen_videos(
         data, args.split, args.videos)
     generic = generic_training(args, data, backbone)
+    objects, annotated = settings.objects_of(data, names, args.annotated)
     run = settings.Run(
         name=run_name(args, names, whole), data=files.from_scripts(data.root), split=args.split,
-        videos=settings.objects_of(data, names), whole=whole,
-        evaluated=settings.evaluated(data, names), backbone=backbone.name,
+        videos=objects, whole=whole, annotated=annotated,
+        evaluated=settings.evaluated(data, names, annotated), backbone=backbone.name,
         weights=settings.GENERIC if generic else weights_file(args.weights, backbone),
         refinement=refinement_file(args.refinement),
         iterations=args.iterations or default_iterations(recipe), snapshot=args.snapshot,
@@ -77,8 +78,7 @@ def generic_training(args, data, backbone):
         return None
     lists, validation = pairs.generic_lists(data, args.lists, args.validation)
     pairs.images_of(data, lists)
-    for name in validation:
-        data.listed(name)
+    pairs.listed(data, validation)
     begins = None if is_wanted else args.weights
     begins = begins or files.PYTHON_SCRIPTS / backbone.pretrained
     return {"lists": list(lists), "validation": list(validation),
@@ -167,8 +167,14 @@ def notes(run, jobs):
         lines.append("note: of one object, trained once for foreground and object "
                      f"(--train-both: twice): {', '.join(single)}")
     for name in run.videos:
-        lines += [f"note: first annotation of {name}: {note}"
-                  for note in davis.void_notes(run.data_set.first_frame(name)[1])]
+        taken = steps.annotated(run, name)
+        if name in run.annotated:
+            lines.append(f"{name}: learns from {count(len(taken), 'annotated frame')}: "
+                         f"{', '.join(sorted(taken))}")
+        for stem in taken:
+            which = f"annotation {stem}" if name in run.annotated else "first annotation"
+            ids = davis.read_annotation(run.data_set.annotation(name, stem))
+            lines += [f"note: {which} of {name}: {note}" for note in davis.void_notes(ids)]
     if run.generic:
         seen = {frame.parent.name
                 for frame, _ in pairs.images_of(run.data_set, run.generic["lists"])}

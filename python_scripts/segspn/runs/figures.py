@@ -11,8 +11,8 @@ from segspn.runs import settings, steps
 LOST = 0.1  # an object with a lower J is lost in that frame
 
 
-def values(run):
-    """{video: [J and F of an object: float64, 2 x frames, 0..1]} of an evaluated run.
+def by_frame(run):
+    """{video: {object: {frame: (J, F)}}} of an evaluated run, 0..1.
 
     Raises UserError where the evaluation is missing, or its figures are no numbers.
     """
@@ -21,15 +21,20 @@ def values(run):
     try:
         with files.existing_file(path, "evaluation").open(newline="") as file:
             for row in csv.DictReader(file):
-                objects = found.setdefault(row["Sequence"], {})
-                objects.setdefault(row["Object"], []).append((float(row["J"]), float(row["F"])))
+                frames = found.setdefault(row["Sequence"], {}).setdefault(row["Object"], {})
+                frames[row["Frame"]] = float(row["J"]), float(row["F"])
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is no table of J and F by frame") from error
-    arrays = {video: [np.array(rows).T for rows in objects.values()]
-              for video, objects in found.items()}
-    if not arrays or not all(np.isfinite(one).all() for rows in arrays.values() for one in rows):
+    if not found or not np.isfinite([pair for objects in found.values() for frames in
+                                     objects.values() for pair in frames.values()]).all():
         raise UserError(f"the figures in {path} are not numbers")
-    return arrays
+    return found
+
+
+def values(run):
+    """{video: [J and F of an object: float64, 2 x frames, 0..1]} of an evaluated run."""
+    return {video: [np.array(list(frames.values())).T for frames in objects.values()]
+            for video, objects in by_frame(run).items()}
 
 
 def summary(objects):

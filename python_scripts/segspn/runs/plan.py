@@ -20,6 +20,7 @@ from ResNetF import WORKING_SIZE
 from segspn import cli, files, signals
 from segspn.errors import UserError, count
 from segspn.runs import steps
+from segspn.training import corrections
 
 PIXELS = math.prod(WORKING_SIZE)
 START = 3  # s of a job beside its work: Snakemake, Python, nets
@@ -90,6 +91,8 @@ def frame_amount(run, sequence):
 
 
 def iterations(run, step):
+    if step.endswith(corrections.SUFFIX):
+        return corrections.iterations(run.iterations)
     return run.generic["iterations"] if step == "train_generic" else run.iterations
 
 

@@ -7,12 +7,13 @@ the products of the whole: labels, evaluation, reports, submission.zip.
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from segspn import files
-from segspn.data import davis, pairs
+from segspn.data import annotations, davis, pairs
 from segspn.errors import UserError
+from segspn.training import corrections
 
 RUNS = files.RESULTS / "runs"
 GENERIC = "generic"  # the word for weights that a run trains itself
@@ -43,6 +44,9 @@ class Run:
     keep        keep all snapshots
     recipe      of the trainings of videos, a name in the backbone's, or None: its own
     flip        whether inference averages over each frame and its mirror image
+    annotated   {sequence: {object id as text, or "": [frames]}}: the annotated frames that the
+                trainings of an object, and of all together, have (segspn.training.corrections);
+                none of a sequence of which only the first frame is taken
     train_both  train foreground and object also where a video has one object alone
     until       the last step that is wanted, or None: all
     """
@@ -71,6 +75,7 @@ class Run:
     train_both: bool = False
     recipe: str | None = None
     flip: bool = False
+    annotated: dict = field(default_factory=dict)
     until: str | None = None
 
     @property
@@ -148,20 +153,31 @@ def chosen_videos(data, split, names):
     return chosen, split is not None and set(chosen) == set(listed)
 
 
-def objects_of(data, sequences):
-    """{sequence: [object ids]}, each first frame checked.  Raises UserError."""
-    objects = {}
+def objects_of(data, sequences, choice=annotations.FIRST):
+    """({sequence: [object ids]}, Run.annotated), all annotations that are taken checked.
+
+    choice: of annotated frames.  Raises UserError.
+    """
+    objects, annotated = {}, {}
     for sequence in sequences:
-        data.first_frame(sequence)
-        objects[sequence] = data.first_objects(sequence)
-    return objects
+        said = annotations.Annotations.read(data, sequence, choice)
+        objects[sequence] = said.objects or data.first_objects(sequence)
+        if said.frames != (davis.FRAME_0,):
+            annotated[sequence] = {str(k or ""): frames
+                                   for k, frames in corrections.frames_of(said).items()}
+    return objects, annotated
 
 
-def evaluated(data, sequences):
-    """Those of the sequences that have an annotation of every frame."""
-    frames = {sequence: {path.stem for path in data.frames(sequence)} for sequence in sequences}
-    return tuple(sequence for sequence, stems in frames.items()
-                 if len(stems) > 2 and stems <= set(data.annotated(sequence)))
+def evaluated(data, sequences, annotated=()):
+    """Those of the sequences that have an annotation of every frame, and some to be compared with.
+
+    annotated: Run.annotated, whose frames are not.
+    """
+    frames = {sequence: [path.stem for path in data.frames(sequence)] for sequence in sequences}
+    return tuple(
+        sequence for sequence, stems in frames.items()
+        if set(stems) <= set(data.annotated(sequence))
+        and set(stems[1:-1]) - set(annotated[sequence][""] if sequence in annotated else ()))
 
 
 def default_size(backbone, data, sequences, is_davis):

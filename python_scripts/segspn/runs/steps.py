@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from segspn import cli, done, files
-from segspn.data import davis, pairs
+from segspn.data import annotations, davis, pairs
 from segspn.method import craf_options
+from segspn.training import corrections
 
 
 @dataclass(frozen=True)
@@ -39,13 +40,35 @@ class Step:
 
 
 def frames(run, sequence):
+    """Names of the frames of a sequence, in order."""
     return [path.stem for path in run.data_set.frames(sequence)]
 
 
-def model(run, sequence, k=None):
-    """The model of an object, or of the foreground, when its training is finished."""
+def annotated(run, sequence, k=None):
+    """Names of the annotated frames that an object, or all together, are trained on."""
+    return run.annotated.get(sequence, {"": [davis.FRAME_0]}).get(str(k or ""), [davis.FRAME_0])
+
+
+def annotated_options(run, sequence):
+    """How a command line names them; not at all where the first frame is the only one."""
+    return (["--annotated", ",".join(sorted(annotated(run, sequence)))]
+            if sequence in run.annotated else [])
+
+
+def is_corrected(run, sequence, k=None):
+    """Whether there is a second training, of more frames."""
+    return len(annotated(run, sequence, k)) > 1
+
+
+def model(run, sequence, k=None, corrected=False):
+    """The model of an object, or of the foreground, when its training is finished.
+
+    corrected: of its second training.
+    """
     what = "fgbg" if k is None else f"obj_{k}"
-    return files.MODELS / sequence / f"{sequence}_{what}_iter_{run.iterations}.caffemodel"
+    suffix, count = ((corrections.SUFFIX, corrections.iterations(run.iterations)) if corrected
+                     else ("", run.iterations))
+    return files.MODELS / sequence / f"{sequence}_{what}{suffix}_iter_{count}.caffemodel"
 
 
 def generic_model(run):
@@ -57,9 +80,10 @@ def start_weights(run):
     return files.from_scripts(generic_model(run)) if run.generic else run.weights
 
 
-def solver(sequence, k=None):
+def solver(sequence, k=None, corrected=False):
     """The solver prototxt of an object, or of the foreground."""
     kind, name = ("fgbg", "solver") if k is None else ("per_obj", f"solver_{k}")
+    name += corrections.SUFFIX * corrected
     return files.ROOT / f"ResNetF/testnet_{kind}/{sequence}/{name}.prototxt"
 
 
@@ -68,11 +92,13 @@ def prototxts(run, sequence):
                *(["--recipe", run.recipe] if run.recipe else [])]
     return [["../ResNetF/write_prototxts.py", "--data", run.data, "--videos", sequence,
              "--backbone", run.backbone, "--size", run.size, "--iterations", str(run.iterations),
-             "--snapshot", str(run.snapshot), *options]]
+             "--snapshot", str(run.snapshot), *annotated_options(run, sequence), *options]]
 
 
 def prototxt_files(run, sequence):
-    solvers = [solver(sequence), *(solver(sequence, k) for k in run.videos[sequence])]
+    whose = (None, *run.videos[sequence])
+    solvers = [*(solver(sequence, k) for k in whose),
+               *(solver(sequence, k, True) for k in whose if is_corrected(run, sequence, k))]
     return [*solvers, *(path.with_name(path.name.replace("solver", "train")) for path in solvers)]
 
 
@@ -84,10 +110,10 @@ def generic_prototxts(run):
              "--iterations", str(run.generic["iterations"]), "--snapshot", str(run.snapshot)]]
 
 
-def solve(run, weights, path):
-    """The command line of a training."""
+def solve(run, weights, path, anew=False):
+    """The command line of a training.  anew: where the earlier one is of other settings."""
     return [["solve.py", weights, files.from_scripts(path),
-             "--restart-changed" if run.restart else "--resume",
+             "--restart-changed" if run.restart or anew else "--resume",
              *(["--keep-snapshots"] if run.keep else []),
              *([] if run.seed is None else ["--seed", str(run.seed)])]]
 
@@ -107,14 +133,16 @@ def only_object(run, sequence):
     return objects[0] if len(objects) == 1 and not run.train_both else None
 
 
-def needed_for_masks(run, sequence):
-    """Who trains the foreground's model."""
-    k = only_object(run, sequence)
-    return [("train_foreground", (sequence,)) if k is None else ("train_object", (sequence, k))]
+def last_training(run, sequence, k=None):
+    """The job that trains the model of an object, or of the foreground, last."""
+    what, whose = ("foreground", (sequence,)) if k is None else ("object", (sequence, k))
+    suffix = corrections.SUFFIX if is_corrected(run, sequence, k) else ""
+    return [(f"train_{what}{suffix}", whose)]
 
 
 def infer_foreground(run, sequence):
-    weights = model(run, sequence, only_object(run, sequence))
+    k = only_object(run, sequence)
+    weights = model(run, sequence, k, is_corrected(run, sequence, k))
     return [["infer_test_fgbg.py", files.from_scripts(weights),
              "../results/ResNetF_fgbg", sequence, *inference_options(run)]]
 
@@ -125,7 +153,9 @@ def foreground_masks(run, sequence):
 
 
 def infer_object(run, sequence, k):
-    return [["infer_test_perobj.py", str(run.iterations), sequence, str(k),
+    weights = (["--weights", files.from_scripts(model(run, sequence, k, True))]
+               if is_corrected(run, sequence, k) else [])
+    return [["infer_test_perobj.py", str(run.iterations), sequence, str(k), *weights,
              *inference_options(run)]]
 
 
@@ -137,7 +167,7 @@ def score_maps(run, sequence, k):
 
 def refine(run, sequence):
     return [["refine_spn.py", str(run.iterations), sequence, "--weights", run.refinement,
-             "--data", run.data]]
+             *annotated_options(run, sequence), "--data", run.data]]
 
 
 def refined_maps(run, sequence):
@@ -149,7 +179,7 @@ def refined_maps(run, sequence):
 def label(run, sequence):
     return [["segment_instances.py", "--video", sequence, "--iterations", str(run.iterations),
              "--data", run.data, "--output", files.from_scripts(run.folder / "labels"),
-             *run.craf]]
+             *annotated_options(run, sequence), *run.craf]]
 
 
 def labels(run, sequence):
@@ -166,7 +196,13 @@ def evaluate(run):
     return [["../tools/evaluate.py", "--results", files.from_scripts(run.folder / "labels"),
              "--data", run.data, "--split", split_name(run), "--videos", *run.evaluated,
              "--output", files.from_scripts(run.folder / "evaluation"),
-             "--processes", str(run.threads)]]
+             *annotated_choice(run), "--processes", str(run.threads)]]
+
+
+def annotated_choice(run):
+    """How a command line names the annotated frames of all evaluated sequences."""
+    chosen = {tuple(annotated_options(run, sequence)) for sequence in run.evaluated}
+    return list(chosen.pop()) if len(chosen) == 1 else ["--annotated", annotations.ALL]
 
 
 def evaluation_tables(run):
@@ -186,6 +222,7 @@ def report(run, sequence):
              "--scores", f"../results/ResNetF_perobj_{run.iterations}",
              "--refined", f"../results/SPN_{run.iterations}",
              "--foreground", "../results/ResNetF_fgbg", "--models", "../models",
+             *annotated_options(run, sequence),
              "--title", f"{sequence}, {run.backbone}, {run.iterations} iterations",
              "--timings", f"{here}/timings.json", "--commands", f"{here}/commands.json",
              "--output", here]]
@@ -215,10 +252,12 @@ def needed_for_overview(run):
             *([("evaluate", ())] if run.evaluated else [])]
 
 
-def video(run, sequence, *k):
-    """The frames and the first annotation of a sequence."""
-    data = run.data_set
-    return [*data.frames(sequence), data.annotation(sequence)]
+def video(run, sequence, k=None):
+    """The frames of a sequence, and the annotations that say something of an object, or of any."""
+    data, taken = run.data_set, annotated(run, sequence, k)
+    complete = data.annotations / sequence / annotations.COMPLETE
+    return [*data.frames(sequence), *(data.annotation(sequence, stem) for stem in taken),
+            *([complete] if sequence in run.annotated and complete.is_file() else [])]
 
 
 def truth(run, sequence):
@@ -228,8 +267,8 @@ def truth(run, sequence):
 
 def generic_images(run):
     """Frames and annotations of the lists of the generic training."""
-    named = [pair for name in run.generic["validation"] for pair in run.data_set.listed(name)]
-    return [path for pair in [*pairs.images_of(run.data_set, run.generic["lists"]), *named]
+    images = pairs.images_of(run.data_set, run.generic["lists"])
+    return [path for pair in [*images, *pairs.listed(run.data_set, run.generic["validation"])]
             for path in pair]
 
 
@@ -237,10 +276,17 @@ def needed_for_training(run, sequence, *k):
     return [("prototxts", (sequence,)), *([("train_generic", ())] if run.generic else [])]
 
 
-def read_by_training(run, sequence, *k):
-    """The weights that no job trains, and the first frame."""
+def read_by_training(run, sequence, k=None):
+    """The weights that no job trains, and the frame in which the object is drawn first."""
     weights = [] if run.generic else [files.PYTHON_SCRIPTS / run.weights]
-    return [*video(run, sequence), *weights]
+    data, first = run.data_set, annotated(run, sequence, k)[0]
+    return [*data.frames(sequence), data.annotation(sequence, first), *weights]
+
+
+def train_corrected(run, sequence, k=None):
+    """The training that goes on with all annotated frames; it is short, and made anew with them."""
+    return solve(run, files.from_scripts(model(run, sequence, k)), solver(sequence, k, True),
+                 anew=True)
 
 
 def needed_for_refining(run, sequence):
@@ -281,11 +327,21 @@ STEPS = {
         "object", lambda run, sequence, k: solve(run, start_weights(run), solver(sequence, k)),
         lambda run, sequence, k: [model(run, sequence, k)], needed_for_training, read_by_training,
         on_gpu=True),
+    "train_foreground_corrected": Step(
+        "sequence", train_corrected,
+        lambda run, sequence: [model(run, sequence, corrected=True)],
+        lambda run, sequence: [("prototxts", (sequence,)), ("train_foreground", (sequence,))],
+        video, on_gpu=True),
+    "train_object_corrected": Step(
+        "object", train_corrected,
+        lambda run, sequence, k: [model(run, sequence, k, True)],
+        lambda run, sequence, k: [("prototxts", (sequence,)), ("train_object", (sequence, k))],
+        video, on_gpu=True),
     "infer_foreground": Step(
-        "sequence", infer_foreground, foreground_masks, needed_for_masks, video, on_gpu=True),
-    "infer_object": Step(
-        "object", infer_object, score_maps,
-        lambda run, sequence, k: [("train_object", (sequence, k))], video, on_gpu=True),
+        "sequence", infer_foreground, foreground_masks,
+        lambda run, sequence: last_training(run, sequence, only_object(run, sequence)), video,
+        on_gpu=True),
+    "infer_object": Step("object", infer_object, score_maps, last_training, video, on_gpu=True),
     "refine": Step(
         "sequence", refine, refined_maps, needed_for_refining,
         lambda run, sequence: [*video(run, sequence), files.PYTHON_SCRIPTS / run.refinement],
@@ -329,6 +385,13 @@ def leading_to(run, found, last):
     return [job for job in found if job in wanted]
 
 
+def is_due(run, name, sequence, k=None):
+    """Whether there is this job."""
+    if name.startswith("train_foreground") and only_object(run, sequence) is not None:
+        return False
+    return not name.endswith(corrections.SUFFIX) or is_corrected(run, sequence, k)
+
+
 def all_jobs(run):
     """The jobs of a run that goes to its end."""
     wanted = []
@@ -336,15 +399,11 @@ def all_jobs(run):
         wanted += [("generic_prototxts", ()), ("train_generic", ())]
     for sequence, objects in run.videos.items():
         for name, step in STEPS.items():
-            if name == "train_foreground" and only_object(run, sequence) is not None:
-                continue
-            if step.per == "sequence":
-                wanted.append((name, (sequence,)))
-            elif step.per == "object":
-                wanted += [(name, (sequence, k)) for k in objects]
+            whose = {"sequence": [(sequence,)], "object": [(sequence, k) for k in objects]}
+            wanted += [(name, one) for one in whose.get(step.per, ()) if is_due(run, name, *one)]
     return [*wanted, *([("evaluate", ())] if run.evaluated else []),
             *([("overview", ())] if run.videos else []),
-            *([("submission", ())] if run.whole else [])]
+            *([("submission", ())] if run.whole and not run.annotated else [])]
 
 
 def job_path(step, whose):
@@ -369,10 +428,19 @@ def record(run, step, whose, folder=None):
         generic = run.generic and {**run.generic, "weights": "weights"}
         plain = dataclasses.replace(plain, data="data", weights="weights", generic=generic,
                                     refinement="refinement")
-    needs = [done.Record(record_path(run.folder, *job)).digest() for job in kind.needs(run, *whose)]
+    needs = [done.Record(record_path(run.folder, *job)).digest(taken(job, step, whose))
+             for job in kind.needs(run, *whose)]
     return done.Record(record_path(folder or run.folder, step, whose),
                        {"commands": kind.commands(plain, *whose), "needs": needs},
                        kind.reads(run, *whose))
+
+
+def taken(job, step, whose):
+    """The products of a job that a later step, of a video or an object, takes; None for all."""
+    if job[0] != "prototxts":
+        return None
+    path = solver(*whose, corrected=step.endswith(corrections.SUFFIX))
+    return [path, path.with_name(path.name.replace("solver", "train"))]
 
 
 def record_path(folder, step, whose):

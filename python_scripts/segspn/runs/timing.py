@@ -29,7 +29,9 @@ def time_net(run):
     backbone, size = nets.BACKBONES[run.backbone], cli.size(run.size)
     if run.videos:
         backbone = backbone.recipe(run.recipe)
-        source = {"layer": "FirstFrameForeground", "sequence": next(iter(run.videos))}
+        sequence = next(iter(run.videos))
+        source = {"layer": "FirstFrameForeground", "sequence": sequence,
+                  "frames": tuple(run.annotated.get(sequence, {"": ()})[""][:1])}
     else:
         backbone = deploy.generic_recipe(backbone)
         source = {"layer": "GenericForeground", "lists": tuple(run.generic["lists"])}
@@ -44,9 +46,9 @@ def time_net(run):
 def time_refinement(run):
     """Of the first frame of the first video, with its objects."""
     sequence, objects = next(iter(run.videos.items()))
-    frame, annotation = run.data_set.first_frame(sequence)
-    scores = np.stack([(annotation == k).astype(np.uint8) * 255 for k in objects])
-    refiner = refine.Refiner(files.PYTHON_SCRIPTS / run.refinement, annotation.shape, len(objects))
+    frame = files.read_image(run.data_set.frames(sequence)[0])
+    scores = np.zeros((len(objects), *frame.shape[:2]), np.uint8)
+    refiner = refine.Refiner(files.PYTHON_SCRIPTS / run.refinement, frame.shape[:2], len(objects))
     refiner(frame, scores)  # the first allocates memory
     return {"refine": clocked(lambda: refiner(frame, scores))}
 

@@ -10,10 +10,10 @@ import caffe
 from ResNetF import nets
 from segspn import cli, files
 from segspn.caffenet import prototxt
-from segspn.data import davis, owner
+from segspn.data import annotations, davis, owner
 from segspn.errors import UserError
 from segspn.files import from_scripts
-from segspn.training import refinement_crops
+from segspn.training import corrections, refinement_crops
 from spn import nets as refinement
 
 CROP = (128, 128)
@@ -72,22 +72,36 @@ def write_generic(backbone, data, size, lists, changes, validation=()):
         size, changes, data=data, lists=tuple(lists), **held_out)
 
 
-def write_sequence(backbone, data, size, sequence, objects, changes):
-    """The foreground training of a video, and one training an object: the foreground's solver."""
-    prefix = f"../models/{sequence}/{sequence}"
-    for k in objects:
-        write_resnetf(f"testnet_per_obj/{sequence}/train_{k}.prototxt", f"{prefix}_obj_{k}",
-                      backbone, "FirstFrameObject", size, changes,
-                      data=data, sequence=sequence, object=k)
-    return write_resnetf(f"testnet_fgbg/{sequence}/train.prototxt", f"{prefix}_fgbg",
-                         backbone, "FirstFrameForeground", size, changes,
-                         data=data, sequence=sequence)
+def write_sequence(backbone, data, size, sequence, frames_of, changes):
+    """The foreground training of a video, and one training an object: the foreground's solver.
+
+    frames_of: of corrections.frames_of().  What has more than one frame has a second training,
+    of these all, which begins with the model of the first.
+    """
+    for k, frames in frames_of.items():
+        folder, layer, prefix = (
+            ("testnet_fgbg", "FirstFrameForeground", f"{sequence}_fgbg") if k is None else
+            ("testnet_per_obj", "FirstFrameObject", f"{sequence}_obj_{k}"))
+        common = {"data": data, "sequence": sequence, **({} if k is None else {"object": k})}
+        path = f"{folder}/{sequence}/train{'' if k is None else f'_{k}'}"
+        alone = {} if frames[:1] == [davis.FRAME_0] else {"frames": tuple(frames[:1])}
+        solver = write_resnetf(f"{path}.prototxt", f"../models/{sequence}/{prefix}", backbone,
+                               layer, size, changes, **common, **alone)
+        if k is None:
+            first = solver
+        if len(frames) > 1:
+            write_resnetf(f"{path}{corrections.SUFFIX}.prototxt",
+                          f"../models/{sequence}/{prefix}{corrections.SUFFIX}", backbone, layer,
+                          size, corrections.solver({**backbone.solver, **changes}), **common,
+                          frames=tuple(frames))
+    return first
 
 
-def write_sequences(backbone, data, size, sequences, changes):
+def write_sequences(backbone, data, size, sequences, changes, choice=annotations.FIRST):
     """The trainings of some sequences of a davis.Davis: the solver of the first's foreground.
 
-    Raises UserError where one has no frames, or no object in its first annotation.
+    choice: of annotated frames.  Raises UserError where a sequence has no frames, or no object in
+    the first annotation.
     """
     if not sequences:
         raise UserError(f"{data.images} has no sequence (no folder of frames)")
@@ -95,8 +109,9 @@ def write_sequences(backbone, data, size, sequences, changes):
     for sequence in sequences:
         data.frames(sequence)
         owner.check(data, sequence)
+        said = annotations.Annotations.read(data, sequence, choice)
         solvers.append(write_sequence(backbone, from_scripts(data.root), size, sequence,
-                                      data.first_objects(sequence), changes))
+                                      corrections.frames_of(said), changes))
     return solvers[0]
 
 
@@ -104,8 +119,8 @@ def write_test_challenge(data, changes):
     """All trainings that the 2017 release's command lines need.  The data need not be there."""
     write_generic(nets.RESNET101, data, nets.WORKING_SIZE, davis.TRAIN_LISTS, changes)
     for sequence, count in davis.TEST_CHALLENGE.items():
-        write_sequence(nets.RESNET101, data, nets.WORKING_SIZE, sequence, range(1, count + 1),
-                       changes)
+        write_sequence(nets.RESNET101, data, nets.WORKING_SIZE, sequence,
+                       dict.fromkeys((None, *range(1, count + 1)), [davis.FRAME_0]), changes)
 
 
 # ---------------------------------------------------------- refinement nets

@@ -175,7 +175,7 @@ class RefinementCrops:
         """Whether a frame is one to train on."""
         video, sequence = self.parameters["video"], frame.parent.name
         if video:
-            return sequence == video and frame.stem == "00000"
+            return sequence == video and frame.stem == davis.FRAME_0
         return sequence not in self.parameters["exclude"]
 
     def check_names(self):

@@ -21,7 +21,7 @@ import numpy as np
 from ResNetF import LONGEST_SIDE
 from segspn import done, files
 from segspn.caffenet.net_input import net_input
-from segspn.data import davis, pairs
+from segspn.data import annotations, davis, pairs
 from segspn.errors import UserError
 from segspn.training import augment
 from segspn.training.crops import Crops
@@ -139,42 +139,57 @@ class Samples:
 
 
 class _FirstFrame(Samples):
-    """A sequence's first frame; it is decoded once."""
+    """A sequence's first frame, or other annotated frames of it, evenly; each is decoded once.
+
+    frames  their names; () for the first frame
+    """
+
+    expected = {"sequence": str, "frames": (tuple, ())}
+    places = (*Samples.places, "frames")  # what they hold is in the fingerprint
 
     def open(self):
-        frame, annotation = self.data.first_frame(self.parameters["sequence"])
-        self._source = self.at_size(
-            frame, self.foreground(annotation), annotation == davis.VOID)
+        check_names(self.parameters, "frames")
+        sequence, frames = self.parameters["sequence"], self.parameters["frames"]
+        self.said = annotations.Annotations.read(self.data, sequence, frames or annotations.FIRST)
+        paths = {path.stem: path for path in self.data.frames(sequence)}
+        self._sources = [
+            self.at_size(files.read_image(paths[stem]), *self.foreground(stem, ids))
+            for stem, ids in self.said.ids.items()]
 
-    def source(self, seed, iteration):
-        return self._source
+    def foreground(self, stem, ids):
+        """(foreground, void), bool H x W each, of an annotated frame; ids: what is drawn in it."""
+        raise NotImplementedError
+
+    def source(self, seed, index):
+        return self._sources[index % len(self._sources)]
 
     def fingerprint(self):
-        return b"".join(array.tobytes() for array in self._source)
+        return b"".join(array.tobytes() for source in self._sources for array in source)
 
 
 class FirstFrameObject(_FirstFrame):
-    """The first frame with one object as foreground."""
+    """One object as foreground, in frames that say where it is."""
 
-    expected = {"sequence": str, "object": int}
+    expected = {**_FirstFrame.expected, "object": int}
 
-    def foreground(self, annotation):
-        wanted = self.parameters["object"]
-        objects = davis.objects_of(annotation)
-        if wanted not in objects:
-            raise UserError(f"object {wanted} is not in the first annotation of "
+    def foreground(self, stem, ids):
+        wanted, objects = self.parameters["object"], davis.objects_of(ids)
+        if wanted not in objects and stem not in self.said.complete:
+            which = f"annotation {stem}" if self.parameters["frames"] else "the first annotation"
+            raise UserError(f"object {wanted} is not in {which} of "
                             f"{self.parameters['sequence']}; it has {objects or 'no object'}")
-        return annotation == wanted
+        return ids == wanted, ids == davis.VOID
 
 
 class FirstFrameForeground(_FirstFrame):
-    """The first frame with all objects as foreground."""
+    """All objects as foreground; what may be one that is not drawn is void."""
 
-    expected = {"sequence": str}
-
-    def foreground(self, annotation):
-        self.data.first_objects(self.parameters["sequence"])
-        return (annotation > 0) & (annotation != davis.VOID)
+    def foreground(self, stem, ids):
+        if not self.parameters["frames"]:
+            self.data.first_objects(self.parameters["sequence"])
+        void = ids == davis.VOID
+        is_known = self.said.is_ground_known(stem)
+        return (ids > 0) & ~void, void if is_known else void | (ids == 0)
 
 
 class GenericForeground(Samples):
@@ -192,8 +207,7 @@ class GenericForeground(Samples):
     def open(self):
         check_names(self.parameters, "lists", "validation")
         lists = pairs.images_of(self.data, self.parameters["lists"])
-        validation = [pair for name in self.parameters["validation"]
-                      for pair in self.data.listed(name)]
+        validation = pairs.listed(self.data, self.parameters["validation"])
         if not self.parameters["validation"] and self.parameters["hold_out"]:
             groups = list(dict.fromkeys(map(self._group, lists)))
             held = set(groups[::self.parameters["hold_out"]])

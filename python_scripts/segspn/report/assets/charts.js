@@ -37,11 +37,13 @@ function logTicks(low, high) {
  * options: title; series [{name, colour, xs, ys, raw}], ys with null where there
  * is no value, raw (single values behind a mean) optional; xName(x) and
  * yName(y), their texts; range [low, high] or null for a logarithmic axis;
- * hollow, a Set of x; points, whether each value is drawn; onPick(x); height.
+ * hollow, a Set of x; annotated, x that have a mark; points, whether each value is drawn;
+ * onPick(x); height.
  */
 class Chart {
   constructor(host, options) {
-    Object.assign(this, { height: 170, hollow: new Set(), points: false, onPick: null }, options);
+    Object.assign(this,
+      { height: 170, hollow: new Set(), annotated: [], points: false, onPick: null }, options);
     this.current = null;
     this.host = host.appendChild(element("div", this.onPick ? "chart pick" : "chart"));
     this.host.append(this.makeHead());
@@ -106,7 +108,7 @@ class Chart {
   }
 
   drawAxes(low, high) {
-    const { left, right, bottom } = this.box;
+    const { left, right, top, bottom } = this.box;
     for (const tick of this.range ? roundTicks(low, high, 4) : logTicks(low, high)) {
       const y = this.y(tick);
       shape(this.svg, "line", { class: "grid-line", x1: left, x2: right, y1: y, y2: y });
@@ -117,6 +119,9 @@ class Chart {
       if (!Number.isInteger(tick)) continue;
       shape(this.svg, "text", { x: this.x(tick), y: bottom + 16, "text-anchor": "middle" },
         String(tick));
+    }
+    for (const x of this.annotated) {
+      shape(this.svg, "path", { class: "annotated", d: `M${this.x(x)} ${top}l4-7h-8z` });
     }
   }
 

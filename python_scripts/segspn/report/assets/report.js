@@ -46,6 +46,7 @@ function chooseSequence(number) {
   byId("layers").replaceChildren();
   for (const kind of kinds) choice(byId("layers"), kind, KINDS[kind], () => chooseLayer(kind));
   byId("slider").max = player.last;
+  drawMarks();
   drawCurves();
   drawLoss();
   chooseLayer(kinds.includes(state.kind) ? state.kind : kinds.at(-1));
@@ -92,22 +93,40 @@ function drawLegend(kind) {
   }
 }
 
+/** Marks the annotated frames on the slider, whose thumb is 16 px wide. */
+function drawMarks() {
+  const { annotated } = current();
+  byId("annotated").hidden = annotated.length === 0;
+  byId("marks").replaceChildren(...annotated.map((frame) => {
+    const mark = element("span", "mark");
+    mark.style.left = `${100 * frame / Math.max(player.last, 1)}%`;
+    return mark;
+  }));
+}
+
+/** A word of a command line of make, quoted. */
+function quoted(word) {
+  return /^[\w.-]+$/.test(word) ? word
+    : `'${word.replaceAll("$", "$$$$").replaceAll("'", "'\\''")}'`;
+}
+
 function drawCurves() {
   for (const chart of charts) chart.remove();
   byId("curves").replaceChildren();
-  const { curves, frames } = current();
+  const { curves, frames, annotated } = current();
   document.querySelector(".stage").classList.toggle("measured", curves.length > 0);
   const titles = { J: "J, region", F: "F, contour" };
   charts = curves.length === 0 ? [] : ["J", "F"].map((measure) => new Chart(byId("curves"), {
     title: titles[measure], range: [0, 1], points: true, height: 190,
-    hollow: new Set([0, frames.length - 1]), onPick: (frame) => player.go(frame),
+    hollow: new Set([0, frames.length - 1, ...annotated]), annotated, onPick: (frame) => player.go(frame),
     xName: (frame) => `frame ${frames[frame]}`,
     yName: (value, isExact) => (isExact ? percent(value) : String(Math.round(100 * value))),
     series: curves.map((curve) => ({ name: `object ${curve.object}`, colour: colourOf(curve.object),
       xs: frames.map((_, i) => i), ys: curve[measure] })) }));
   if (charts.length) {
     byId("curves").append(element("p", "note", "In per cent, over the frames. Click to go to a "
-      + "frame. The first and the last (hollow) are not in the statistics."));
+      + `frame. The first and the last${annotated.length ? " and annotated ones" : ""} (hollow) `
+      + "are not in the statistics."));
   }
 }
 
@@ -134,7 +153,9 @@ function drawLoss() {
 /** Brings the controls to what the player shows. */
 function update({ frame, sequence, isPlaying, layer, pictures }) {
   byId("slider").value = frame;
-  byId("slider").setAttribute("aria-valuetext", `frame ${sequence.frames[frame]}`);
+  byId("slider").setAttribute("aria-valuetext", `frame ${sequence.frames[frame]}`
+    + (sequence.annotated.includes(frame) ? ", annotated" : ""));
+  byId("correct").textContent = `${sequence.correct} FRAME=${quoted(sequence.frames[frame])}`;
   byId("where").textContent =
     `${sequence.frames[frame]} (${frame + 1} of ${sequence.frames.length})`;
   byId("play").setAttribute("aria-pressed", isPlaying);

@@ -48,7 +48,9 @@ function showFigures(facts, choose) {
   fill("figures", tableOf(["object", "frames", ...FIGURES], [...rows, mean]),
     element("p", "note", "In per cent. J is the region's overlap (IoU), F the accuracy of its "
       + "contour. Recall is the share of frames above 50, decay the mean of the first quarter "
-      + "minus that of the last. The first and the last frame are left out."));
+      + "minus that of the last. The first and the last frame are left out"
+      + (facts.sequences.some(({ annotated }) => annotated.length)
+        ? ", and annotated ones, which were learned from." : ".")));
 }
 
 const seconds = (value) => (value < 100 ? value.toFixed(1) : String(Math.round(value)));
