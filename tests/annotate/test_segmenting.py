@@ -1,8 +1,10 @@
 """A run that is started from the page: its progress, its end, its result."""
 
+import json
 import re
 import signal
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -17,8 +19,9 @@ from tests.support.workflows import wait_until
 RUN = """
 import sys, time
 print("toy: resnet50_thin, 200 iterations a training", flush=True)
-print("\\rtoy:  33%|###   | 2/6 [00:10<00:20,  5.0s/job, train object 1, infer]", end="",
-      file=sys.stderr, flush=True)
+print("6 of 9 jobs to do, 2 at a time, 1 thread each; logs in there", flush=True)
+for job in ("prototxts toy: 1 s, 119 MB", "train object toy 1: 2 min 30 s, 369 MB"):
+    print(job, flush=True)
 try:
     time.sleep(600 if sys.argv[1] == "long" else 0)
 except KeyboardInterrupt:
@@ -26,7 +29,6 @@ except KeyboardInterrupt:
     sys.exit(130)
 if sys.argv[1] == "bad":
     sys.exit("error: no frame of toy is annotated")
-print("\\rtoy: 100%|######| 6/6 [00:30<00:00,  5.0s/job]", file=sys.stderr)
 """
 
 
@@ -52,19 +54,33 @@ def test_progress_and_end(asked):
     assert status(client)["state"] == "idle"
     assert client.ask("POST", "/api/segment").get_json()["state"] == "running"
     end = wait_until(lambda: (now := status(client))["state"] != "running" and now, "the end")
-    assert (end["state"], end["done"], end["total"], end["atWork"]) == ("done", 6, 6, "")
-    assert end["lines"] == ["toy: resnet50_thin, 200 iterations a training"]
+    assert (end["state"], end["done"], end["total"], end["atWork"]) == ("done", 2, 6, [])
+    assert end["lines"][0] == "toy: resnet50_thin, 200 iterations a training"
+    assert len(end["lines"]) == 4
+
+
+def write_states(folder):
+    """What jobs of a run note of themselves: two are at work, others were, or are done."""
+    for job, state, begin in [
+            ("train_object/toy/1", "running", time.time()), ("prototxts/toy", "done", time.time()),
+            ("infer_object/toy/2", "running", time.time()), ("refine/toy", "running", 10.0)]:
+        files.write_text(folder / f"state/{job}.json", json.dumps({"state": state, "begin": begin}))
+    files.write_text(folder / "state/label/toy.json", "cut")
+    files.write_text(folder / "logs/train_object/toy/1.log", "x: 3%|  | 1/9\r" + "y" * 3000
+                     + "x:   0%| |\rtoy_obj_1:  93%|###| 140/150 [00:20<00:01]")
 
 
 @pytest.mark.parametrize("handler", [signal.default_int_handler, signal.SIG_IGN])
-def test_one_at_a_time_stopped_and_gone_on(asked, handler):
+def test_one_at_a_time_stopped_and_gone_on(asked, handler, tmp_path, monkeypatch):
+    monkeypatch.setattr(settings, "RUNS", tmp_path / "runs")
     client = asked("long")
     earlier = signal.signal(signal.SIGINT, handler)
     try:
         client.ask("POST", "/api/segment")
-        now = wait_until(lambda: (now := status(client))["total"] and now, "its progress")
-        assert (now["done"], now["total"]) == (2, 6)
-        assert now["atWork"] == "train object 1, infer"
+        now = wait_until(lambda: (now := status(client))["done"] == 2 and now, "its progress")
+        assert (now["total"], now["atWork"]) == (6, [])
+        write_states(tmp_path / "runs/toy")
+        assert status(client)["atWork"] == ["infer object toy 2", "train object toy 1: 93 %"]
         answer = client.ask("POST", "/api/segment")
         assert answer.status_code == 422 and "already" in answer.get_json()["error"]
         client.ask("DELETE", "/api/segment")

@@ -1,5 +1,7 @@
 """A run of the whole method, started from the page, and what it leaves for it."""
 
+import json
+import os
 import re
 import shlex
 import signal
@@ -7,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 
 from segspn import files
 from segspn.annotate.drawings import NotFound
@@ -15,8 +18,10 @@ from segspn.errors import UserError
 from segspn.runs import settings
 
 SHOWN = 12  # lines of a run's output that the page shows
-# A progress bar of the run: its jobs, and which are at work.
-BAR = re.compile(r"(\d+)/(\d+) \[[^,\]]*(?:,[^,\]]*)?(?:, ([^\]]*))?\]")
+# What a run tells: how many jobs it has to do, and that one is done.
+TO_DO, ONE_DONE = re.compile(r"(\d+) of \d+ jobs to do,"), re.compile(r".+: .+, \d+ MB")
+PERCENT = re.compile(rb"(\d+)%\|")  # of a progress bar in a job's log
+LOG_END = 2000  # bytes of a log in which the last one is looked for
 IDLE, RUNNING, STOPPING, STOPPED, FAILED, DONE = (
     "idle", "running", "stopping", "stopped", "failed", "done")
 
@@ -32,7 +37,7 @@ def shown_command(drawings):
     """The same, as a user would type it."""
     root = drawings.data.root.resolve()
     where = root.relative_to(files.ROOT) if root.is_relative_to(files.ROOT) else root
-    data = [] if root == importing.VIDEOS.resolve() else [f"DATA={where}"]
+    data = [] if root == importing.VIDEOS.resolve() else [f"DATA={where}".replace("$", "$$")]
     return shlex.join(["make", "segment", f"VIDEO={drawings.video}", *data])
 
 
@@ -43,7 +48,7 @@ class Segmenting:
         """words: the command line, where it is another than command()."""
         self._drawings, self._words = drawings, words or command(drawings)
         self._lock, self._process, self._thread = threading.Lock(), None, None
-        self._state, self._lines, self._bar = IDLE, [], (0, 0, "")
+        self._state, self._lines, self._done, self._total = IDLE, [], 0, 0
         self._begin = self._end = 0.0
 
     def start(self):
@@ -51,7 +56,7 @@ class Segmenting:
         with self._lock:
             if self._state in (RUNNING, STOPPING):
                 raise UserError("this video is being segmented already")
-            self._state, self._lines, self._bar = RUNNING, [], (0, 0, "")
+            self._state, self._lines, self._done, self._total = RUNNING, [], 0, 0
             self._begin = time.time()
             self._process = subprocess.Popen(
                 self._words, cwd=files.ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -77,40 +82,39 @@ class Segmenting:
     def status(self):
         """What the page shows, as JSON can hold it."""
         with self._lock:
-            done, total, at_work = self._bar
-            until = time.time() if self._state in (RUNNING, STOPPING) else self._end
-            return {"state": self._state, "done": done, "total": total, "atWork": at_work,
-                    "lines": self._lines[-SHOWN:], "seconds": round(until - self._begin),
-                    "result": self.has_result()}
+            is_on = self._state in (RUNNING, STOPPING)
+            until = time.time() if is_on else self._end
+            return {"state": self._state, "done": self._done, "total": self._total,
+                    "atWork": self._at_work() if is_on else [], "lines": self._lines[-SHOWN:],
+                    "seconds": round(until - self._begin), "result": self.has_result()}
 
     def _follow(self):
         """Reads what the run tells, to its end."""
-        text = b""
-        while part := self._process.stdout.read1(4096):
-            *lines, text = re.split(rb"[\r\n]+", text + part)
-            for line in lines:
-                self._hear(line.decode(errors="replace").strip())
-            self._see(text.decode(errors="replace"))  # a bar ends with its next state
-        self._hear(text.decode(errors="replace").strip())
+        for line in self._process.stdout:
+            line = line.decode(errors="replace").strip()
+            with self._lock:
+                if to_do := TO_DO.search(line):
+                    self._total = int(to_do[1])
+                self._done += bool(self._total and ONE_DONE.fullmatch(line))
+                self._lines += [line] if line else []
         status = self._process.wait()
         with self._lock:
             self._end = time.time()
             self._state = (DONE if not status else STOPPED if self._state == STOPPING else FAILED)
 
-    def _hear(self, line):
-        line = self._see(line)
-        if line:
-            with self._lock:
-                self._lines.append(line)
-
-    def _see(self, text):
-        """Notes what a progress bar in a text tells; what stands after it, or all."""
-        bar = BAR.search(text)
-        if not bar:
-            return text
-        with self._lock:
-            self._bar = int(bar[1]), int(bar[2]), (bar[3] or "").strip()
-        return text[bar.end():].strip()
+    def _at_work(self):
+        """The run's jobs that are at work, and how far they are: ["train object toy 1: 40 %"]."""
+        folder = settings.RUNS / self._drawings.video
+        found = []
+        for path in sorted((folder / "state").rglob("*.json")):
+            with suppress(OSError, ValueError, KeyError, TypeError):  # just being written
+                state = json.loads(path.read_bytes())
+                if state["state"] == "running" and state["begin"] >= self._begin:
+                    job = path.relative_to(folder / "state").with_suffix("")
+                    percent = PERCENT.findall(_end_of(folder / "logs" / f"{job}.log"))
+                    found.append(" ".join(job.parts).replace("_", " ")
+                                 + (f": {int(percent[-1])} %" if percent else ""))
+        return found
 
     # ---------------------------------------------------------------------- result
 
@@ -136,3 +140,13 @@ class Segmenting:
         if not path or not path.is_file():
             raise NotFound(f"the run has no labels of frame {stem} yet")
         return planes.of_shape(davis.read_annotation(path), self._drawings.shape_of(stem), path)
+
+
+def _end_of(path):
+    """The last bytes of a file; b"" where there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - LOG_END))
+            return file.read()
+    except OSError:
+        return b""

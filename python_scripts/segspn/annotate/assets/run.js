@@ -43,7 +43,7 @@ class RunCard {
     } else if (wasAtWork || isFirst) this.onEnd(status);
   }
 
-  show({ state, done = 0, total = 0, atWork = "", lines = [], seconds = 0 }, problem = "") {
+  show({ state, done = 0, total = 0, atWork = [], lines = [], seconds = 0 }, problem = "") {
     const isAtWork = AT_WORK.has(state);
     byId("segment").disabled = isAtWork;
     byId("segment").textContent = state === "stopped" ? "Go on" : "Segment the video";
@@ -52,18 +52,18 @@ class RunCard {
     byId("progress").hidden = !isAtWork;
     if (total) byId("progress").value = done / total;
     else byId("progress").removeAttribute("value");
-    byId("run-state").textContent = problem || this.words(state, done, total, atWork, seconds);
-    const told = state === "failed" ? lines.slice(-4) : isAtWork ? lines.slice(-1) : [];
+    byId("run-state").textContent = problem || this.words(state, done, total, seconds);
+    const told = state === "failed" ? lines.slice(-4) : atWork.length ? atWork : isAtWork ? lines.slice(-1) : [];
     byId("run-lines").textContent = told.join("\n");
     byId("run-lines").hidden = !told.length;
   }
 
-  words(state, done, total, atWork, seconds) {
+  words(state, done, total, seconds) {
     const time = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")} min`;
     const jobs = total ? `${done} of ${total} jobs done` : "preparing";
     return {
       idle: "", stopping: "stopping …", failed: "It failed:",
-      running: `${jobs}, ${time}${atWork ? `: ${atWork}` : ""}`,
+      running: `${jobs}, ${time}`,
       stopped: "Stopped; it goes on from there.",
       done: `Done in ${time}. Look through the result below.` }[state];
   }
