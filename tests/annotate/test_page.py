@@ -198,8 +198,8 @@ def test_second_object_keeps_out_of_the_first(tab, folder, data):
     wait_until(lambda: annotations.names(data, "toy") == {2: "a red bar"}, "the name")
     tab.tab.on("dialog", lambda dialog: dialog.accept())
     tab.tab.click("#objects li:last-child .remove")
-    wait_until(lambda: davis.objects_of(drawn(folder)) == [1], "its deletion")
-    assert annotations.names(data, "toy") == {}
+    wait_until(lambda: annotations.names(data, "toy") == {}, "its deletion")
+    assert davis.objects_of(drawn(folder)) == [1]
     tab.shows("00000")
     assert set(np.unique(tab.ids())) == {0, 1}
 
@@ -434,6 +434,7 @@ def test_a_result_is_looked_through_and_taken_over(opened, data, folder, tmp_pat
     served = Served(made)
     tab = opened(served.address)
     tab.tab.click("#show-result")
+    tab.tab.wait_for_function("() => editor.result")
     assert tab.tab.inner_text("#badge") == "result of the last run"
     tab.keys("ArrowRight")
     tab.shows("00001")

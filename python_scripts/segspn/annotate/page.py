@@ -10,8 +10,8 @@ from segspn.report import html_page
 ASSETS = Path(__file__).resolve().parent / "assets"
 STYLES = [*html_page.SHARED_STYLES, ASSETS / "annotate.css"]
 SCRIPTS = [*html_page.SHARED_SCRIPTS, *(ASSETS / name for name in (
-    "raster.js", "wire.js", "frames.js", "view.js", "tools.js", "run.js", "panel.js", "editor.js",
-    "keys.js"))]
+    "raster.js", "wire.js", "frames.js", "view.js", "tools.js", "pointers.js", "assist.js",
+    "run.js", "panel.js", "editor.js", "keys.js"))]
 PAGES = jinja2.Environment(loader=jinja2.FileSystemLoader(ASSETS), autoescape=True,
                            undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
 

@@ -1,7 +1,5 @@
 "use strict";
 
-// Hints of the server's helpers, a value a pixel (segspn.annotate.assist).
-const HINT = { inside: 1, other: 2, own: 3 };
 const TOAST = 5000; // ms
 const MOST_OBJECTS = 254;
 const GOES_BACK = 10; // frames that shift and an arrow go
@@ -19,6 +17,7 @@ class Editor {
       eraser: new Brush(this, true), fill: new Fill(this), box: new Around(this, true),
       outline: new Around(this, false), hand: new Hand(this) };
     this.tool = this.tools.polygon;
+    this.assist = new Assist(this);
     this.pointers = new Pointers(this);
   }
 
@@ -236,56 +235,6 @@ class Editor {
       }
     });
     this.tell(`taken over from the result: mend what is wrong; undo takes it back`);
-  }
-
-  // ------------------------------------------------------------------- assist
-
-  /** Has GrabCut find the object inside an outline. */
-  cut(outline, isBox) {
-    const { drawing, object } = this, hints = this.hints();
-    polygonSpans(outline, drawing.width, drawing.height, (row, begin, end) => {
-      for (let i = row * drawing.width + begin; i < row * drawing.width + end; i++) {
-        if (hints[i] === 0 || (hints[i] === HINT.other && !this.keepOthers)) {
-          hints[i] = HINT.inside;
-        }
-      }
-    });
-    return this.help(isBox ? "box" : "outline", drawing, hints, (paint, found) => {
-      for (let i = 0; i < found.length; i++) if (found[i]) paint.pixel(i);
-    }, object);
-  }
-
-  /** Has the refinement net find the border of what is roughly drawn. */
-  snap() {
-    if (!this.mayDrawWithAnyTool()) return null;
-    return this.help("snap", this.drawing, this.hints(), (paint, found) => {
-      const { ids } = paint.drawing;
-      for (let i = 0; i < found.length; i++) {
-        if (found[i]) paint.pixel(i);
-        else if (ids[i] === paint.k) paint.pixel(i, true);
-      }
-    }, this.object);
-  }
-
-  hints() {
-    return this.drawing.ids.map((k) => (k === this.object ? HINT.own : k && HINT.other));
-  }
-
-  /** Asks the server for the pixels of an object, and has apply(paint, found) draw them. */
-  async help(what, drawing, hints, apply, object) {
-    const paint = new Paint(drawing, object, this.keepOthers);
-    this.busy += 1;
-    this.update();
-    try {
-      const answer = await ask("POST", address(drawing.stem, what), { body: packed(hints) });
-      apply(paint, await planeOf(answer, drawing.ids.length));
-    } catch (error) {
-      this.tell(error.message);
-    } finally {
-      this.busy -= 1;
-    }
-    this.commit(drawing);
-    this.update();
   }
 
   // ------------------------------------------------------------------ objects

@@ -17,7 +17,7 @@ const KEYS = [
     if (editor.objects.has(Number(event.key))) editor.select(Number(event.key));
   }],
   ["N", "new object", "n", () => editor.add()],
-  ["S", "snap to border", "s", () => editor.snap()],
+  ["S", "snap to border", "s", () => editor.assist.snap()],
   ["D", "copy from the annotated frame before", "d", () => editor.copyBefore()],
   ["C", "frame is complete, or not", "c", () => byId("complete").click()],
   ["K", "keep other objects, or not", "k", () => byId("keep").click()],
@@ -100,7 +100,7 @@ for (const button of byId("tools").querySelectorAll("button")) {
 on("undo", () => editor.undo());
 on("redo", () => editor.redo());
 on("add", () => editor.add());
-on("snap", () => editor.snap());
+on("snap", () => editor.assist.snap());
 on("holes", () => editor.fillHoles());
 on("clear", () => editor.clear());
 on("copy", () => editor.copyBefore());
