@@ -35,8 +35,10 @@ class RunCard {
     const status = await (await ask(method, "/api/segment")).json();
     const wasAtWork = AT_WORK.has(this.state);
     const isFirst = this.state === null;
+    const isNew = this.state !== status.state && !isFirst;
     this.state = status.state;
     this.show(status);
+    if (isNew) byId("segment").closest("section").scrollIntoView({ block: "nearest" });
     if (AT_WORK.has(status.state)) {
       clearTimeout(this.timer);
       this.timer = setTimeout(() => this.tell(() => this.ask("GET")), LOOK_EVERY);
