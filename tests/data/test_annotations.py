@@ -88,6 +88,15 @@ def test_names_of_objects(toy):
             annotations.names(data, "toy")
 
 
+def test_ids_that_are_missing_are_told(toy):
+    data = toy({0: drawn(1), 3: drawn(3)})
+    assert annotations.notes(data, "toy", [1]) == []
+    assert annotations.notes(data, "toy", [1, 3]) == ["its ids go up to 3, without 2"]
+    annotations.write_names(data, "toy", {1: "rider", 2: "bicycle"})
+    assert annotations.notes(data, "toy", [1]) == [
+        "objects.txt names 2, drawn in no frame that is learned from"]
+
+
 def test_what_does_not_fit_is_refused(toy):
     data = toy({0: drawn(1), 3: drawn(2)})
     with pytest.raises(UserError, match="frame 00002 of toy is .* there are: 00000, 00003"):

@@ -142,6 +142,17 @@ class Annotations:
         return stem in self.complete or drawn == set(davis.objects_of(self.ids[stem]))
 
 
+def notes(data, video, objects):
+    """What to know of the ids of a video that are drawn, a line each, for the user."""
+    lines = []
+    if undrawn := sorted(set(names(data, video)) - set(objects)):
+        lines.append(f"{NAMES} names {', '.join(map(str, undrawn))}, drawn in no frame that is "
+                     "learned from")
+    if gaps := sorted(set(range(1, max(objects) + 1)) - set(objects)):
+        lines.append(f"its ids go up to {max(objects)}, without {', '.join(map(str, gaps))}")
+    return lines
+
+
 def check_object(data, video, k):
     """Raises UserError where no annotation of a video has this object."""
     there = data.annotated(video)

@@ -10,7 +10,7 @@ import psutil
 from ResNetF import nets
 from segspn import cli, files, surroundings
 from segspn.caffenet import deploy, prototxt, weights
-from segspn.data import davis, pairs
+from segspn.data import annotations, davis, pairs
 from segspn.errors import UserError, count
 from segspn.method import craf_options, refine
 from segspn.runs import checks, plan, settings, steps, workflow
@@ -171,6 +171,8 @@ def notes(run, jobs):
         if name in run.annotated:
             lines.append(f"{name}: learns from {count(len(taken), 'annotated frame')}: "
                          f"{', '.join(sorted(taken))}")
+        lines += [f"note: {name}: {note}" for note in
+                  annotations.notes(run.data_set, name, run.videos[name])]
         for stem in taken:
             which = f"annotation {stem}" if name in run.annotated else "first annotation"
             ids = davis.read_annotation(run.data_set.annotation(name, stem))
