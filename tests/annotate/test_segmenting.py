@@ -27,6 +27,8 @@ try:
 except KeyboardInterrupt:
     print("\\ninterrupted; run the same command again to go on", file=sys.stderr)
     sys.exit(130)
+if sys.argv[1] == "other" and "--restart" not in sys.argv:
+    sys.exit("error: 1 job failed: the run to go on with is another; train anew with --restart")
 if sys.argv[1] == "bad":
     sys.exit("error: no frame of toy is annotated")
 """
@@ -52,7 +54,7 @@ def status(client):
 def test_progress_and_end(asked):
     client = asked("short")
     assert status(client)["state"] == "idle"
-    assert client.ask("POST", "/api/segment").get_json()["state"] == "running"
+    assert client.json("POST", "/api/segment", anew=False).get_json()["state"] == "running"
     end = wait_until(lambda: (now := status(client))["state"] != "running" and now, "the end")
     assert (end["state"], end["done"], end["total"], end["atWork"]) == ("done", 2, 6, [])
     assert end["lines"][0] == "toy: resnet50_thin, 200 iterations a training"
@@ -76,16 +78,16 @@ def test_one_at_a_time_stopped_and_gone_on(asked, handler, tmp_path, monkeypatch
     client = asked("long")
     earlier = signal.signal(signal.SIGINT, handler)
     try:
-        client.ask("POST", "/api/segment")
+        client.json("POST", "/api/segment", anew=False)
         now = wait_until(lambda: (now := status(client))["done"] == 2 and now, "its progress")
         assert (now["total"], now["atWork"]) == (6, [])
         write_states(tmp_path / "runs/toy")
         assert status(client)["atWork"] == ["infer object toy 2", "train object toy 1: 93 %"]
-        answer = client.ask("POST", "/api/segment")
+        answer = client.json("POST", "/api/segment", anew=False)
         assert answer.status_code == 422 and "already" in answer.get_json()["error"]
         client.ask("DELETE", "/api/segment")
         wait_until(lambda: status(client)["state"] == "stopped", "its end")
-        assert client.ask("POST", "/api/segment").get_json()["state"] == "running"
+        assert client.json("POST", "/api/segment", anew=False).get_json()["state"] == "running"
     finally:
         client.made.segmenting.close()
         signal.signal(signal.SIGINT, earlier)
@@ -94,10 +96,24 @@ def test_one_at_a_time_stopped_and_gone_on(asked, handler, tmp_path, monkeypatch
 
 def test_failure_is_told(asked):
     client = asked("bad")
-    client.ask("POST", "/api/segment")
+    client.json("POST", "/api/segment", anew=False)
     end = wait_until(lambda: (now := status(client))["state"] != "running" and now, "the end")
     assert end["state"] == "failed"
     assert end["lines"][-1] == "error: no frame of toy is annotated"
+
+
+def test_a_first_drawing_that_has_changed_is_trained_anew_when_asked(asked):
+    def ended(anew):
+        client.json("POST", "/api/segment", anew=anew)
+        return wait_until(lambda: (now := status(client))["state"] != "running" and now, "the end")
+
+    client = asked("other")
+    for _ in range(2):
+        end = ended(anew=False)
+        assert end["state"] == "failed" and end["asksToTrainAnew"]
+    end = ended(anew=True)
+    assert end["state"] == "done" and not end["asksToTrainAnew"]
+    assert client.ask("POST", "/api/segment").status_code == 400
 
 
 def test_commands(data, tmp_path, monkeypatch):

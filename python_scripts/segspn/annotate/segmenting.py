@@ -22,6 +22,7 @@ SHOWN = 12  # lines of a run's output that the page shows
 TO_DO, ONE_DONE = re.compile(r"(\d+) of \d+ jobs to do,"), re.compile(r".+: .+, \d+ MB")
 PERCENT = re.compile(rb"(\d+)%\|")  # of a progress bar in a job's log
 LOG_END = 2000  # bytes of a log in which the last one is looked for
+RESTART = "--restart"  # its option, which it names where earlier models are in the way
 IDLE, RUNNING, STOPPING, STOPPED, FAILED, DONE = (
     "idle", "running", "stopping", "stopped", "failed", "done")
 
@@ -51,16 +52,21 @@ class Segmenting:
         self._state, self._lines, self._done, self._total = IDLE, [], 0, 0
         self._begin = self._end = 0.0
 
-    def start(self):
-        """Begins, or goes on.  Raises UserError where it is at work already."""
+    def start(self, anew=False):
+        """Begins, or goes on.  Raises UserError where it is at work already.
+
+        anew: whether models go that are of other drawings than there are now, as it asks for
+        where the first drawing of an object is another one.
+        """
         with self._lock:
             if self._state in (RUNNING, STOPPING):
                 raise UserError("this video is being segmented already")
             self._state, self._lines, self._done, self._total = RUNNING, [], 0, 0
             self._begin = time.time()
             self._process = subprocess.Popen(
-                self._words, cwd=files.ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT, start_new_session=True)
+                [*self._words, *([RESTART] if anew else [])], cwd=files.ROOT,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                start_new_session=True)
             self._thread = threading.Thread(target=self._follow, daemon=True)
             self._thread.start()
 
@@ -86,7 +92,9 @@ class Segmenting:
             until = time.time() if is_on else self._end
             return {"state": self._state, "done": self._done, "total": self._total,
                     "atWork": self._at_work() if is_on else [], "lines": self._lines[-SHOWN:],
-                    "seconds": round(until - self._begin), "result": self.has_result()}
+                    "seconds": round(until - self._begin), "result": self.has_result(),
+                    "asksToTrainAnew": self._state == FAILED and any(
+                        RESTART in line for line in self._lines)}
 
     def _follow(self):
         """Reads what the run tells, to its end."""

@@ -137,7 +137,7 @@ def add_segmenting(app, drawings, segmenting):
 
     @app.post("/api/segment")
     def start():
-        segmenting.start()
+        segmenting.start(anew=fields("anew", bool))
         return jsonify(segmenting.status())
 
     @app.delete("/api/segment")

@@ -28,11 +28,11 @@ class RunCard {
     if (!await this.before()) {
       throw new Error("the drawings are not saved yet; see above");
     }
-    await this.ask("POST");
+    await this.ask("POST", asJson({ anew: this.trainsAnew }));
   }
 
-  async ask(method) {
-    const status = await (await ask(method, "/api/segment")).json();
+  async ask(method, sent = {}) {
+    const status = await (await ask(method, "/api/segment", sent)).json();
     const wasAtWork = AT_WORK.has(this.state);
     const isFirst = this.state === null;
     const isNew = this.state !== status.state && !isFirst;
@@ -45,10 +45,13 @@ class RunCard {
     } else if (wasAtWork || isFirst) this.onEnd(status);
   }
 
-  show({ state, done = 0, total = 0, atWork = [], lines = [], seconds = 0 }, problem = "") {
+  show({ state, done = 0, total = 0, atWork = [], lines = [], seconds = 0, asksToTrainAnew = false },
+    problem = "") {
     const isAtWork = AT_WORK.has(state);
+    this.trainsAnew = asksToTrainAnew;
     byId("segment").disabled = isAtWork;
-    byId("segment").textContent = state === "stopped" ? "Go on" : "Segment the video";
+    byId("segment").textContent = asksToTrainAnew ? "Train anew" :
+      state === "stopped" ? "Go on" : "Segment the video";
     byId("stop").hidden = !isAtWork;
     byId("stop").disabled = state === "stopping";
     byId("progress").hidden = !isAtWork;
@@ -64,7 +67,8 @@ class RunCard {
     const time = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")} min`;
     const jobs = total ? `${done} of ${total} jobs done` : "preparing";
     return {
-      idle: "", stopping: "stopping …", failed: "It failed:",
+      idle: "", stopping: "stopping …",
+      failed: this.trainsAnew ? "A first drawing has changed since its model was trained." : "It failed:",
       running: `${jobs}, ${time}`,
       stopped: "Stopped; it goes on from there.",
       done: `Done in ${time}. Look through the result below.` }[state];
