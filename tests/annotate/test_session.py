@@ -9,8 +9,8 @@ import sys
 import pytest
 import requests
 
-from segspn import files, open_pages
-from segspn.annotate import session
+from segspn import files
+from segspn.annotate import open_pages, session
 from segspn.annotate.guards import HEADER
 from segspn.data import davis, importing
 from segspn.errors import UserError

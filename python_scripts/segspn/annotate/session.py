@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import waitress
 
-from segspn import open_pages, signals
-from segspn.annotate import assist, guards, server
+from segspn import signals
+from segspn.annotate import assist, guards, open_pages, server
 from segspn.annotate.drawings import Drawings
 from segspn.annotate.segmenting import Segmenting, shown_command
 from segspn.errors import UserError
