@@ -1,4 +1,4 @@
-"""Brings a video of yours, and a mask of its objects, into DAVIS layout.
+"""Brings a video of yours, and a mask of its objects where it is drawn already, into DAVIS layout.
 
 CLIP is a video (mp4, mov, avi, webm, gif, …) or a folder of images (jpg, png), which are
 taken in natural order.  The mask is a PNG of the first frame that is taken (frame A
@@ -20,15 +20,16 @@ from pathlib import Path
 
 from segspn import cli, files
 from segspn.data import davis, first_mask, importing
-from segspn.errors import script
+from segspn.errors import UserError, script
 from segspn.report import overlay
 
 
 def parse_arguments(argv=None):
     parser = cli.parser(__doc__)
     parser.add_argument("clip", type=Path, help="video, or folder of images")
-    parser.add_argument("--mask", type=Path, required=True, metavar="FIRST.png",
-                        help="the objects in the first frame that is taken")
+    parser.add_argument("--mask", type=Path, metavar="FIRST.png",
+                        help="the objects in the first frame that is taken (drawn later, with "
+                        "make annotate)")
     parser.add_argument("--video", type=cli.video, required=True, metavar="NAME",
                         help="its name from now on: letters, digits, '-', '_', '.'")
     parser.add_argument("--fps", type=float, help="frames a second to keep (all)")
@@ -44,7 +45,10 @@ def parse_arguments(argv=None):
                  help="data set that it is added to (data/videos)")
     parser.add_argument("--force", action="store_true",
                         help="replace a video of this name, with all its annotations")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if not args.mask and (args.background or args.void):
+        raise UserError("--background and --void are of a --mask; see --help")
+    return args
 
 
 def frame_range(text):
@@ -69,21 +73,24 @@ def main():
     preview = files.RESULTS / f"import/{order.name}.png"
     files.check_writable(preview.parent)
     made = importing.import_clip(order)
-    files.write_image(preview, overlay.tint(*davis.Davis(order.data).first_frame(order.name)))
     (height, width), (full_height, full_width) = made.size, made.source
     fps = f", {made.fps:.4g} a second" if made.fps else ""
     print(f"made {shown(order.frames)}: {len(made.numbers)} frames of {width}x{height} px{fps}, "
           f"of the clip's frames {made.numbers[0]} to {made.numbers[-1]}, "
           f"{full_width}x{full_height} px")
-    print(f"mask of frame {made.numbers[0]}:")
+    if order.mask:
+        print(f"mask of frame {made.numbers[0]}:")
     colours = {k: f" (colour {first_mask.hexadecimal(rgb)})" for rgb, k in made.colours}
     for k, px in made.areas.items():
         print(f"  object {k}{colours.get(k, '')}: {px} px")
     for note in made.notes:
         print(f"note: {note}")
-    print(f"preview: {shown(preview)}")
+    if order.mask:
+        files.write_image(preview, overlay.tint(*davis.Davis(order.data).first_frame(order.name)))
+        print(f"preview: {shown(preview)}")
     data = [] if shown(order.data) == shown(importing.VIDEOS) else [f"DATA={shown(order.data)}"]
-    print("next:", shlex.join(["make", "segment", f"VIDEO={order.name}", *data]))
+    print("next:", shlex.join(["make", "segment" if order.mask else "annotate",
+                               f"VIDEO={order.name}", *data]))
 
 
 if __name__ == "__main__":

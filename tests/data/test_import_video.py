@@ -217,6 +217,18 @@ def test_the_default_data_set_needs_no_mention(script):
     assert result.stdout.endswith("next: make segment VIDEO=toy 'DATA=data/two words'\n")
 
 
+def test_a_clip_whose_mask_is_to_be_drawn(project, clip):
+    videos = project.root / "data/videos"
+    result = project.run(SCRIPT, clip, "--video", "toy", "--range", "0:3", "--data", videos)
+    assert result.returncode == 0, result.stderr
+    assert "mask" not in result.stdout and "preview" not in result.stdout
+    assert result.stdout.endswith("next: make annotate VIDEO=toy\n")
+    assert names_in(videos / "Annotations/480p/toy") == []
+    assert len(names_in(videos / "JPEGImages/480p/toy")) == 4
+    result = project.run(SCRIPT, clip, "--video", "x", "--data", videos, "--void", "255")
+    assert fails_in_one_line(result, "--background and --void are of a --mask")
+
+
 @pytest.mark.parametrize(("option", "words"), [
     ("--fps=0", "--fps must be above 0"), ("--fps=nan", "--fps"),
     ("--size=31x100", "from 32 to 8192"), ("--range=5", "--range must be A:B"),
