@@ -98,14 +98,15 @@ class Clip:
         for index in range(count):
             labels, best = np.zeros(SIZE, int), np.full(SIZE, -1)
             for k in (1, 3, 4):
-                saying = [i for i, ids in said.items() if (ids == k).any() or i in complete]
-                first = min((i for i in saying if (said[i] == k).any()), default=None)
-                if first is None or (index < first and not backward):
+                drawn = [i for i, ids in said.items() if (ids == k).any()]
+                if not drawn or (index < drawn[0] and not backward):
                     continue
-                # Of two that are as near, the earlier.
-                nearest = first if index < first else min(
-                    saying, key=lambda i: (abs(i - index), i))
-                mask = passes[1 if nearest <= index else -1][index] == k
+                # Forward from the last frame that says where it is, or that it is not there;
+                # backward from the next that has it, where that is nearer.
+                last = [i for i in said if i <= index and (i in drawn or i in complete)]
+                later = [i for i in drawn if i >= index]
+                back = index < drawn[0] or bool(later) and later[0] - index < index - last[-1]
+                mask = passes[-1 if back else 1][index] == k
                 wins = mask & (self.maps[FRAMES[index], k] > best)
                 labels[wins], best[wins] = k, self.maps[FRAMES[index], k][wins]
             whole.append(labels)
@@ -156,8 +157,11 @@ def test_nothing_else_is_in_a_complete_frame(clip):
     open_ended = clip.joined(said)
     clip.task(said, complete=frozenset([FRAMES[4]])).run()
     np.testing.assert_array_equal(clip.labels(), clip.joined(said, complete=[4]))
-    assert not (clip.labels()[4] == 1).any() and (open_ended[3] == 1).any()
-    assert not (clip.labels()[5] == 1).any()  # it has no labels to be followed from
+    # Before it, the object is there as it is without that frame; after it, it cannot be followed.
+    for index in range(4):
+        np.testing.assert_array_equal(clip.labels()[index] == 1, open_ended[index] == 1)
+        assert (clip.labels()[index] == 1).any()
+    assert not any((labels == 1).any() for labels in clip.labels()[4:])
 
 
 def test_what_is_done_stays_and_what_depends_on_a_change_is_done_anew(clip):

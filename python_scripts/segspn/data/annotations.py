@@ -122,10 +122,14 @@ class Annotations:
         """Ids of all objects, in ascending order."""
         return sorted({k for ids in self.ids.values() for k in davis.objects_of(ids)})
 
+    def drawing(self, k=None):
+        """Frames in which an object, or any of them, is drawn, in order."""
+        return [stem for stem, ids in self.ids.items()
+                if (davis.objects_of(ids) if k is None else (ids == k).any())]
+
     def first(self, k=None):
-        """The first frame in which an object, or any of them, is drawn."""
-        return next(stem for stem, ids in self.ids.items()
-                    if (davis.objects_of(ids) if k is None else (ids == k).any()))
+        """The first of these."""
+        return self.drawing(k)[0]
 
     def saying(self, k):
         """Frames that say where an object is, or that it is not there, in order."""

@@ -82,10 +82,12 @@ class Segmentation:
 
         None where the object has no labels.
         """
-        anchors = np.array([self.frames.index(stem) for stem in said.saying(k)])
+        saying, drawn = (np.array([self.frames.index(stem) for stem in stems])
+                         for stems in (said.saying(k), said.drawing(k)))
         begins, found = self.frames.index(said.first(k)), []
         for index in range(len(self.frames)):
-            before, after = index - anchors[anchors <= index], anchors[anchors >= index] - index
+            # From a frame in which it is not there, nothing can be followed back.
+            before, after = index - saying[saying <= index], drawn[drawn >= index] - index
             is_nearer = bool(len(after)) and bool(not len(before) or after.min() < before.min())
             found.append(is_nearer if index >= begins else True if self.backward else None)
         return found
