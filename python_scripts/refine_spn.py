@@ -51,7 +51,8 @@ def main():
     done = task.run(args.gpu, args.force)
     print(f"{output}: {done} frames done, {len(frames) - done} were there")
     print("next:", cli.command("segment_instances.py", "--video", args.video, "--iterations",
-                               args.iterations, *cli.data_options(args.data)))
+                               args.iterations, *cli.annotated_options(args.annotated),
+                               *cli.data_options(args.data)))
 
 
 if __name__ == "__main__":

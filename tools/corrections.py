@@ -1,14 +1,15 @@
 """What corrections add: J and F of a video with one annotated frame, with two, with three, …
 
 After each run of the pipeline the frame with the lowest J is annotated, by the ground truth, and
-the same run goes on with that: what depends on it is done anew, and no more.  The figures are of
+the same run goes on with that: what depends on it is done anew, and no more.  With --apart 10
+it is at least 10 frames from each that is annotated, as a person would choose it.  The figures are of
 the frames that are annotated in no row, so that all rows are of the same frames.  The run is
 results/runs/corrections-<video>; leaves results/corrections/<video>.md.  Options after -- are
 those of tools/run.py.
 
 Example:
     python tools/corrections.py --data data/DAVIS --video breakdance
-    python tools/corrections.py --data data/DAVIS --video breakdance --count 5 -- --iterations 300
+    python tools/corrections.py --data data/DAVIS --video bmx-trees --count 5 --apart 10
 """
 
 import os
@@ -32,6 +33,8 @@ def parse_arguments(argv=None):
                         help="its name; all of its frames have annotations")
     parser.add_argument("--count", type=cli.whole(1, 50), default=3,
                         help="annotated frames in the end (3)")
+    parser.add_argument("--apart", type=cli.whole(), default=1, metavar="FRAMES",
+                        help="between annotated frames, at least (1)")
     parser.add_argument("options", nargs="*", metavar="-- OPTION", help="of tools/run.py")
     return parser.parse_args(argv)
 
@@ -46,10 +49,19 @@ def annotate(args, frames):
     return seconds, figures.by_frame(settings.Run.read(settings.RUNS / name))[args.video]
 
 
-def worst(objects):
-    """The frame with the lowest mean J of {object: {frame: (J, F)}}."""
-    return min(next(iter(objects.values())), key=lambda frame: np.mean(
-        [frames[frame][0] for frames in objects.values()]))
+def worst(objects, order, annotated, apart=1):
+    """The frame with the lowest mean J of {object: {frame: (J, F)}}.
+
+    order: all frames; apart: how far in it from those that are annotated, at least.  Raises
+    UserError where there is none.
+    """
+    known = [order.index(frame) for frame in annotated]
+    far = [frame for frame in next(iter(objects.values()))
+           if all(abs(order.index(frame) - at) >= apart for at in known)]
+    if not far:
+        raise UserError(f"no frame is {apart} frames from all that are annotated; give --apart or "
+                        "--count less")
+    return min(far, key=lambda frame: np.mean([frames[frame][0] for frames in objects.values()]))
 
 
 def row(objects, left_out):
@@ -83,12 +95,13 @@ def main():
     if not settings.evaluated(data, [args.video]):
         raise UserError(f"{args.video} in {data.root} has no annotation of every frame, of three "
                         "at least")
-    frames, rounds = [data.frames(args.video)[0].stem], []
+    order = [path.stem for path in data.frames(args.video)]
+    frames, rounds = order[:1], []
     while True:
         rounds.append((list(frames), *annotate(args, frames)))
         if len(frames) == args.count:
             break
-        frames.append(worst(rounds[-1][2]))
+        frames.append(worst(rounds[-1][2], order, frames, args.apart))
     text = f"{table(rounds)}\n\n{foot(args)}\n"
     files.write_text(OUTPUT / f"{args.video}.md", text)
     print(f"\n{text}\nwrote {OUTPUT / args.video}.md")

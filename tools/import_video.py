@@ -15,7 +15,6 @@ Example:
 import argparse
 import os
 import re
-import shlex
 from pathlib import Path
 
 from segspn import cli, files
@@ -88,9 +87,8 @@ def main():
     if order.mask:
         files.write_image(preview, overlay.tint(*davis.Davis(order.data).first_frame(order.name)))
         print(f"preview: {shown(preview)}")
-    data = [] if shown(order.data) == shown(importing.VIDEOS) else [f"DATA={shown(order.data)}"]
-    print("next:", shlex.join(["make", "segment" if order.mask else "annotate",
-                               f"VIDEO={order.name}", *data]))
+    print("next:", importing.make_command("segment" if order.mask else "annotate", order.data,
+                                          order.name))
 
 
 if __name__ == "__main__":

@@ -42,6 +42,8 @@ def parse_arguments(argv=None):
         parser.add_argument(f"--{name}", type=cli.folder, help=f"folder of {text}")
     cli.add_annotated(parser, help="annotated frames that were learned from: first, all, or their "
                       "names, 00000,00030 (first)")
+    parser.add_argument("--objects", nargs="+", type=cli.whole(1, 254), default=[], metavar="ID",
+                        help="whose maps and trainings are shown (all that there are)")
     parser.add_argument("--timings", type=Path, help="file of the steps' seconds")
     parser.add_argument("--commands", type=Path, help="file of the command lines")
     parser.add_argument("--title", default="Segmentation report", help="title of the page")
@@ -54,7 +56,7 @@ def main():
     args = parse_arguments()
     sources = document.Sources(davis.Davis(args.data), args.labels,
                                **{name: getattr(args, name) for name in FOLDERS},
-                               annotated=args.annotated)
+                               annotated=args.annotated, objects=tuple(args.objects))
     timings = notes.timings(args.timings) if args.timings else []
     commands = notes.commands(args.commands) if args.commands else []
     page = args.output / "report.html"

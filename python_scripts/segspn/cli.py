@@ -230,6 +230,13 @@ def data_options(data):
     return [] if path == files.from_scripts(DEFAULT_DATA) else ["--data", path]
 
 
+def annotated_options(choice):
+    """How a command line names annotated frames: not at all where it is the first one."""
+    if choice == annotations.FIRST:
+        return []
+    return ["--annotated", choice if choice == annotations.ALL else ",".join(choice)]
+
+
 def inference_options(data, size=None, scale=1.0):
     """How a command line names a data set and a working size, (height, width) or a scale."""
     if size and tuple(size) != WORKING_SIZE:

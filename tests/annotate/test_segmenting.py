@@ -28,9 +28,9 @@ except KeyboardInterrupt:
     print("\\ninterrupted; run the same command again to go on", file=sys.stderr)
     sys.exit(130)
 if sys.argv[1] == "other" and "--restart" not in sys.argv:
-    sys.exit("error: 1 job failed: the run to go on with is another; train anew with --restart")
+    sys.exit("error: began with other weights, or has another net, solver or first frame")
 if sys.argv[1] == "bad":
-    sys.exit("error: no frame of toy is annotated")
+    sys.exit("error: no frame of toy is annotated; not --restart")
 """
 
 
@@ -99,7 +99,8 @@ def test_failure_is_told(asked):
     client.json("POST", "/api/segment", anew=False)
     end = wait_until(lambda: (now := status(client))["state"] != "running" and now, "the end")
     assert end["state"] == "failed"
-    assert end["lines"][-1] == "error: no frame of toy is annotated"
+    assert end["lines"][-1] == "error: no frame of toy is annotated; not --restart"
+    assert not end["asksToTrainAnew"]
 
 
 def test_a_first_drawing_that_has_changed_is_trained_anew_when_asked(asked):
@@ -124,6 +125,26 @@ def test_commands(data, tmp_path, monkeypatch):
     assert segmenting.shown_command(drawings) == f"make segment VIDEO=toy DATA={data.root}"
     monkeypatch.setattr(importing, "VIDEOS", data.root)
     assert segmenting.shown_command(drawings) == "make segment VIDEO=toy"
+
+
+def test_the_settings_of_the_run_that_there_is_are_kept(data, tmp_path, monkeypatch, parsed):
+    """So that what it has trained is gone on with."""
+    monkeypatch.setattr(settings, "RUNS", tmp_path / "runs")
+    drawings = parts(data).drawings
+    run = settings.Run(
+        name="toy", data=files.from_scripts(data.root), split=None, videos={"toy": [1]},
+        whole=False, evaluated=(), backbone="resnet50_thin", weights="../models/w.caffemodel",
+        refinement="r", iterations=500, snapshot=1, size="64x96", recipe="best", base_lr=1e-4,
+        seed=3, craf=("--backward", "--lost-pixels", "7"), gpus=(0, 2), train_both=True)
+    run.write()
+    args = parsed(["../tools/run.py", *segmenting.command(drawings)[2:]])
+    assert args["annotated"] == "all" and args["videos"] == ["toy"]
+    assert (args["backbone"], args["iterations"], args["size"]) == ("resnet50_thin", 500, (64, 96))
+    assert (args["recipe"], args["base_lr"], args["seed"]) == ("best", 1e-4, 3)
+    assert args["weights"] == str(files.ROOT / "models/w.caffemodel")
+    assert args["craf"] == run.craf and args["gpus"] == [0, 2] and args["train_both"]
+    other = parts(write_video(tmp_path / "other")).drawings  # of the same name
+    assert segmenting.command(other)[-1] == "all"
 
 
 def test_the_result_is_of_this_data_set(client, data, tmp_path, monkeypatch):

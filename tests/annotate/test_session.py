@@ -5,6 +5,7 @@ import signal
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import requests
@@ -138,11 +139,15 @@ def test_pages_that_are_open(tmp_path, monkeypatch):
         assert open_pages.address_of(data, "toy") is None  # not yet
         note("http://here/?token=x")
         assert open_pages.address_of(data / "../data", "toy") == "http://here/?token=x"
+        leading, = [open_pages.leading_to(data, "toy", 'http://here/?token=x#"')]
+        path = Path(leading.removeprefix("file://"))
+        assert 'url=http://here/?token=x#&quot;">' in path.read_text()
+        assert path.stat().st_mode & 0o777 == 0o600
         with open_pages.opened(data, "toy") as second:
             assert second is None
         with open_pages.opened(data, "other") as third:
             assert third is not None
-    assert open_pages.address_of(data, "toy") is None
+    assert open_pages.address_of(data, "toy") is None and not path.exists()
     assert open_pages.at_frame("http://here/?token=x", "00003") == "http://here/?token=x#00003"
     assert open_pages.at_frame("http://here/?token=x", None) == "http://here/?token=x"
 

@@ -2,13 +2,13 @@
 
 import base64
 import json
-from types import SimpleNamespace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from segspn import files
-from segspn.data import davis
+from segspn.data import davis, importing
 from segspn.errors import UserError
 from segspn.evaluation import davis2017, metrics
 from segspn.report import document, html_page, notes
@@ -125,9 +125,9 @@ def test_truth_of_annotated_frames_alone_is_not_measured(results, tmp_path):
 
 @pytest.mark.parametrize("folder, expected", [
     ("data/videos", ""), ("data/DAVIS", " DATA=data/DAVIS"),
-    ("data/it's $5", """ DATA='data/it'"'"'s $$5'"""), ("/elsewhere/x", " DATA=/elsewhere/x")])
+    ("data/it's $5", """ 'DATA=data/it'"'"'s $$5'"""), ("/elsewhere/x", " DATA=/elsewhere/x")])
 def test_command_that_corrects_a_frame(folder, expected):
-    found = notes.correction(SimpleNamespace(root=files.ROOT / folder), "toy")
+    found = importing.make_command("annotate", files.ROOT / folder, "toy")
     assert found == f"make annotate VIDEO=toy{expected}"
 
 
@@ -246,6 +246,26 @@ def test_long_logs_are_thinned_and_odd_ones_named(tmp_path):
     (tmp_path / "toy_other_log.csv").write_text("a,b\n")
     with pytest.raises(UserError, match="toy_other_log.csv"):
         notes.trainings(tmp_path, "toy")
+
+
+def test_objects_and_corrections_of_before_are_not_shown(results, tmp_path):
+    """Their maps and logs stay on disk."""
+    for name in ("obj_1", "obj_1_corrected", "obj_2", "fgbg", "fgbg_corrected"):
+        files.write_text(tmp_path / f"models/toy/toy_{name}_log.csv",
+                         "iteration,seconds,loss\n1,1,1\n")
+    sources = document.Sources(davis.Davis(results / "data"), results / "labels",
+                               scores=results / "scores", models=tmp_path / "models")
+
+    def shown(**changes):
+        document.write(tmp_path / "r.html", "own", replace(sources, **changes), ["toy"])
+        facts, layers = facts_of(tmp_path / "r.html")
+        return ([one["name"] for one in facts["sequences"][0]["trainings"]],
+                {name for name in layers if name.startswith("scores")})
+
+    assert shown() == (["foreground", "object 1", "object 2"], {"scores-1", "scores-2"})
+    assert shown(objects=(1,)) == (["foreground", "object 1"], {"scores-1"})
+    assert shown(objects=(1,), annotated=["00000", "00002"])[0] == [
+        "foreground, corrected", "foreground", "object 1, corrected", "object 1"]
 
 
 def test_damaged_rows_of_a_log_are_left_out(tmp_path):

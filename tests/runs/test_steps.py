@@ -124,13 +124,11 @@ def test_an_object_with_more_annotated_frames_is_trained_on(settings, parsed):
                           ("infer_object", "one", 5), ("train_foreground", "one")}
 
 
-def test_evaluation_is_told_which_frames_were_learned_from(settings):
-    both = {**ANNOTATED, "two": {"": ["00001"], "1": ["00001"]}}
-    run = dataclasses.replace(settings, annotated=both)
-    assert steps.annotated_choice(run) == ["--annotated", "00000,00002"]
-    run = dataclasses.replace(run, evaluated=("one", "two"))
-    assert steps.annotated_choice(run) == ["--annotated", "all"]
-    assert steps.annotated_choice(settings) == []
+def test_evaluation_is_told_which_frames_were_learned_from(settings, parsed):
+    line, = steps.STEPS["evaluate"].commands(dataclasses.replace(settings, annotated=ANNOTATED))
+    assert parsed(line)["annotated"] == ["00000", "00002"]
+    line, = steps.STEPS["evaluate"].commands(settings)
+    assert parsed(line)["annotated"] == "first"
 
 
 def test_restart_and_keep_reach_the_trainings(settings, parsed):

@@ -18,8 +18,12 @@ OBJECTS = {"1": {"00001": (0.9, 0.8), "00002": (0.2, 0.3), "00003": (0.6, 0.5)},
 
 
 def test_the_worst_frame_is_that_of_the_lowest_mean_j():
-    assert corrections.worst(OBJECTS) == "00003"
-    assert corrections.worst({"1": OBJECTS["1"]}) == "00002"
+    order = [f"{number:05}" for number in range(5)]
+    assert corrections.worst(OBJECTS, order, ["00000"]) == "00003"
+    assert corrections.worst({"1": OBJECTS["1"]}, order, ["00000"]) == "00002"
+    assert corrections.worst({"1": OBJECTS["1"]}, order, ["00000"], apart=3) == "00003"
+    with pytest.raises(UserError, match="no frame is 3 frames from all that are annotated"):
+        corrections.worst(OBJECTS, order, ["00000", "00004"], apart=3)
 
 
 def test_figures_are_of_frames_that_are_annotated_in_no_run():

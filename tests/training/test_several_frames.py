@@ -85,8 +85,12 @@ def test_of_the_foreground_what_may_be_an_object_is_left_out(data):
         ids = ids_of(data, stem)
         left_out = (ids == 255) | ((ids == 0) & (stem == "00002"))  # object 1 may be there
         np.testing.assert_array_equal(label, (ids > 0) & (ids != 255))
-        np.testing.assert_array_equal(weight, augment.class_balance(label > 0, left_out))
-        assert (weight[left_out] == 0).all()
+        assert (weight[left_out] == 0).all() and (weight[~left_out] > 0).all()
+        if stem != "00002":  # where all that is known is foreground: of the first frame's weight
+            np.testing.assert_array_equal(weight, augment.class_balance(label > 0, left_out))
+        else:
+            share = np.mean(ids_of(data, "00000") > 0)
+            assert set(np.unique(weight)) == {0, np.float32(1 - share)}
     annotations.write_complete(data, "toy", ["00002"])
     _, label, weight = source(data, frames=("00000", "00002")).sample(0, 1)
     np.testing.assert_array_equal(weight, augment.class_balance(label > 0, np.zeros(SIZE, bool)))
@@ -99,6 +103,10 @@ def test_a_complete_frame_without_an_object_is_all_background_to_it(data):
     ours = source(data, "FirstFrameObject", k=1, frames=("00000", "00002"), **CROPS)
     _, label, weight = ours.sample(0, 1)
     assert not label.any() and (weight == 1).all()
+    # Of a whole frame, with the weight that background has in the first one.
+    _, label, weight = source(data, "FirstFrameObject", k=1, frames=("00000", "00002")).sample(0, 1)
+    assert not label.any()
+    assert np.unique(weight) == [np.float32(np.mean(ids_of(data, "00000") == 1))]
 
 
 def test_frames_of_each_training(data):

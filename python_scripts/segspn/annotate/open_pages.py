@@ -5,6 +5,7 @@ which is its key as well: nobody else may read it.
 """
 
 import hashlib
+import html
 import os
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 from segspn import files, locks
 
 FOLDER = files.RESULTS / "annotate"
+LEADING = "open.html"
 
 
 def _folder(data, video):
@@ -52,7 +54,19 @@ def opened(data, video):
         try:
             yield lambda address: _write_for_owner(path, address)
         finally:
-            path.unlink(missing_ok=True)
+            for known in (path, folder / LEADING):
+                known.unlink(missing_ok=True)
+
+
+def leading_to(data, video, address):
+    """The URI of a file that leads a browser to an address.
+
+    Its command line has that, then, and not the key, which other users could read there.
+    """
+    path = _folder(data, video) / LEADING
+    target = html.escape(address, quote=True)
+    _write_for_owner(path, f'<!doctype html><meta http-equiv="refresh" content="0; url={target}">')
+    return path.absolute().as_uri()
 
 
 def _write_for_owner(path: Path, text):

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 
 from segspn import files
 from segspn.annotate.drawings import NotFound
@@ -22,24 +23,48 @@ SHOWN = 12  # lines of a run's output that the page shows
 TO_DO, ONE_DONE = re.compile(r"(\d+) of \d+ jobs to do,"), re.compile(r".+: .+, \d+ MB")
 PERCENT = re.compile(rb"(\d+)%\|")  # of a progress bar in a job's log
 LOG_END = 2000  # bytes of a log in which the last one is looked for
-RESTART = "--restart"  # its option, which it names where earlier models are in the way
+# Why models are in the way: the first drawing of an object, or a setting, is another one.
+IS_OTHER = "or has another net, solver or first frame"
 IDLE, RUNNING, STOPPING, STOPPED, FAILED, DONE = (
     "idle", "running", "stopping", "stopped", "failed", "done")
 
 
 def command(drawings):
-    """The command line by which a video is segmented from all its annotated frames."""
+    """The command line by which a video is segmented from all its annotated frames.
+
+    It has the settings of the run that there is, so that what that has trained is gone on with.
+    """
+    run = run_of(drawings)
     return [sys.executable, str(files.ROOT / "tools/run.py"), "--data",
             str(drawings.data.root.resolve()), "--videos", drawings.video,
-            "--annotated", annotations.ALL]
+            "--annotated", annotations.ALL, *(settings_of(run) if run else [])]
+
+
+def run_of(drawings):
+    """The run of this video's name, where it is of this data set; else None."""
+    try:
+        run = settings.Run.read(settings.RUNS / drawings.video)
+        is_ours = run.data_set.root.resolve() == drawings.data.root.resolve()
+    except UserError:
+        return None
+    return run if is_ours and list(run.videos) == [drawings.video] else None
+
+
+def settings_of(run):
+    """The options of tools/run.py that give these settings."""
+    weights = run.weights if run.generic else str((files.PYTHON_SCRIPTS / run.weights).resolve())
+    given = {"backbone": run.backbone, "weights": weights, "iterations": run.iterations,
+             "size": run.size, "recipe": run.recipe, "base-lr": run.base_lr, "seed": run.seed}
+    return [*(word for name, value in given.items() if value is not None
+              for word in (f"--{name}", str(value))),
+            *([f"--craf={shlex.join(run.craf)}"] if run.craf else []),
+            *(["--gpus", *map(str, run.gpus)] if run.gpus else []),
+            *(["--train-both"] if run.train_both else [])]
 
 
 def shown_command(drawings):
     """The same, as a user would type it."""
-    root = drawings.data.root.resolve()
-    where = root.relative_to(files.ROOT) if root.is_relative_to(files.ROOT) else root
-    data = [] if root == importing.VIDEOS.resolve() else [f"DATA={where}".replace("$", "$$")]
-    return shlex.join(["make", "segment", f"VIDEO={drawings.video}", *data])
+    return importing.make_command("segment", drawings.data.root, drawings.video)
 
 
 class Segmenting:
@@ -47,7 +72,8 @@ class Segmenting:
 
     def __init__(self, drawings, words=None):
         """words: the command line, where it is another than command()."""
-        self._drawings, self._words = drawings, words or command(drawings)
+        self._drawings = drawings
+        self._words = (lambda: words) if words else partial(command, drawings)
         self._lock, self._process, self._thread = threading.Lock(), None, None
         self._state, self._lines, self._done, self._total = IDLE, [], 0, 0
         self._begin = self._end = 0.0
@@ -61,12 +87,12 @@ class Segmenting:
         with self._lock:
             if self._state in (RUNNING, STOPPING):
                 raise UserError("this video is being segmented already")
-            self._state, self._lines, self._done, self._total = RUNNING, [], 0, 0
-            self._begin = time.time()
             self._process = subprocess.Popen(
-                [*self._words, *([RESTART] if anew else [])], cwd=files.ROOT,
+                [*self._words(), *(["--restart"] if anew else [])], cwd=files.ROOT,
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                 start_new_session=True)
+            self._state, self._lines, self._done, self._total = RUNNING, [], 0, 0
+            self._begin = time.time()
             self._thread = threading.Thread(target=self._follow, daemon=True)
             self._thread.start()
 
@@ -94,7 +120,7 @@ class Segmenting:
                     "atWork": self._at_work() if is_on else [], "lines": self._lines[-SHOWN:],
                     "seconds": round(until - self._begin), "result": self.has_result(),
                     "asksToTrainAnew": self._state == FAILED and any(
-                        RESTART in line for line in self._lines)}
+                        IS_OTHER in line for line in self._lines)}
 
     def _follow(self):
         """Reads what the run tells, to its end."""
@@ -127,14 +153,9 @@ class Segmenting:
     # ---------------------------------------------------------------------- result
 
     def _labels(self):
-        """The folder of the labels, where the run of this name is of this data set."""
-        folder = settings.RUNS / self._drawings.video
-        try:
-            run = settings.Run.read(folder)
-            is_ours = run.data_set.root.resolve() == self._drawings.data.root.resolve()
-        except UserError:
-            is_ours = False
-        return folder / "labels" / self._drawings.video if is_ours else None
+        """The folder of the labels, where there is a run."""
+        run = run_of(self._drawings)
+        return run and run.folder / "labels" / self._drawings.video
 
     def has_result(self):
         folder = self._labels()

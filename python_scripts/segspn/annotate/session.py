@@ -34,20 +34,20 @@ def serve(data, video, frame=None, port=None, browser=True, tell=print):
             address = open_pages.address_of(data.root, video)
             if not address:
                 raise UserError(f"the page of {video} is just being opened or closed; try again")
-            show(open_pages.at_frame(address, frame), f"{video} is open already", browser, tell)
+            show(data, video, open_pages.at_frame(address, frame), "is open already", browser, tell)
             return
         with ended_by_signals(), served(drawings, port) as (server_here, address):
             note_address(address)
-            show(open_pages.at_frame(address, frame), f"draw masks of {video}", browser, tell)
+            show(data, video, open_pages.at_frame(address, frame), "is open", browser, tell)
             tell("Ctrl-C ends it; all that is drawn is saved at once")
             server_here.run()  # to a KeyboardInterrupt, which it takes
     tell(f"\nnext: {shown_command(drawings)}")
 
 
-def show(address, what, browser, tell):
-    tell(f"{what}: {address}")
+def show(data, video, address, what, browser, tell):
+    tell(f"{video} {what}: {address}")
     if browser:
-        webbrowser.open(address)
+        webbrowser.open(open_pages.leading_to(data.root, video, address))
 
 
 def bound(port):

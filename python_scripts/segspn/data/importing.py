@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -64,6 +65,14 @@ class Order:
     @property
     def listing(self):
         return davis.list_path(self.data, self.name)
+
+
+def make_command(target, data, video):
+    """The command line of make for a video of the data set at `data`, as a user would type it."""
+    path = Path(os.path.normpath(files.PYTHON_SCRIPTS / files.from_scripts(data)))
+    shown = path.relative_to(files.ROOT) if path.is_relative_to(files.ROOT) else path
+    named = [] if path == VIDEOS else [f"DATA={shown}".replace("$", "$$")]
+    return shlex.join(["make", target, f"VIDEO={video}", *named])
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from segspn import files
 from segspn.data import annotations as annotated_frames
-from segspn.data import davis, planes
+from segspn.data import davis, importing, planes
 from segspn.errors import UserError
 from segspn.evaluation import davis2017, metrics, result_files
 from segspn.report import html_page, notes
@@ -33,6 +33,7 @@ class Sources:
     models       *_log.csv of the trainings
     annotated    frames that were learned from, as of annotations.chosen().  If not the first,
                  they are marked, and J and F of them are in no figure
+    objects      ids of the objects whose maps and trainings are shown; () for all that there are
     """
 
     data: davis.Davis
@@ -43,6 +44,7 @@ class Sources:
     foreground: Path | None = None
     models: Path | None = None
     annotated: str | list = annotated_frames.FIRST
+    objects: tuple = ()
 
     def folder(self, what, sequence):
         """The folder of a sequence, None where it was not given."""
@@ -68,6 +70,7 @@ class Sequence:
                             "run segment_instances.py on the sequence first")
         self._truth = self._planes("annotations")
         self._foreground = self._planes("foreground")
+        self._wanted = sources.objects
         self._score_ids = {kind: self._objects_with(kind) for kind in SCORES}
         self._shape = files.read_image(self._frames[0]).shape[:2]
         self._check_sizes()
@@ -96,7 +99,8 @@ class Sequence:
         names = [path.name for path in folder.glob("*_*.png")] if folder else []
         found = [re.fullmatch(r"(.+)_([1-9]\d*)\.png", name) for name in names]
         stems = set(self._stems)
-        return sorted({int(match[2]) for match in found if match and match[1] in stems})
+        return sorted({k for k in (int(match[2]) for match in found if match and match[1] in stems)
+                       if not self._wanted or k in self._wanted})
 
     def _objects_to_measure(self):
         """How many: none unless there is truth of a frame that counts."""
@@ -169,7 +173,7 @@ class Sequence:
         return {
             "name": self.name, "frames": self._stems, "width": width, "height": height,
             "annotated": [self._stems.index(stem) for stem in self._learned],
-            "correct": notes.correction(self._data, self.name),
+            "correct": importing.make_command("annotate", self._data.root, self.name),
             "objects": [{"id": k, "colour": pictures.hexadecimal(pictures.colour(k))}
                         for k in sorted(self._objects)],
             "layers": [{"kind": kind, "object": int(k) if k else None} for kind, _, k in found],
@@ -177,8 +181,16 @@ class Sequence:
                                         for name, row in values.items()}}
                        for k, values in self._values.items()],
             "figures": list(filter(None, map(self._figures, self._values))),
-            "trainings": notes.trainings(self._folders["models"], self.name)
-            if self._folders["models"] else []}
+            "trainings": self._trainings()}
+
+    def _trainings(self):
+        """Those of the objects that are shown; corrections where there are frames for them."""
+        folder = self._folders["models"]
+        found = notes.trainings(folder, self.name) if folder else []
+        others = {f"object {k}" for k in self._wanted}
+        return [one for one in found for what, _, corrected in [one["name"].partition(", ")]
+                if (not self._wanted or what in others or not what.startswith("object "))
+                and (not corrected or len(self._learned) > 1)]
 
     def _figures(self, k):
         """Statistics of object k over the frames that count; None where it has none."""

@@ -3,13 +3,10 @@
 import csv
 import json
 import math
-import os
 import platform
 import re
-import shlex
 import sys
 from importlib import metadata
-from pathlib import Path
 
 import caffe
 import cv2
@@ -21,7 +18,6 @@ from segspn.errors import UserError
 from segspn.report import pictures
 from segspn.training.log import TrainingLog
 
-OWN_VIDEOS = files.ROOT / "data/videos"  # that make takes without DATA
 WINDOW = 20  # iterations of a running average
 POINTS = 300  # of a curve, at most
 GREY = (132, 142, 158)
@@ -176,12 +172,3 @@ def numbers(values):
     """Floats with five digits; None for None and what is not finite, as JSON has no NaN."""
     return [None if value is None or not math.isfinite(value) else float(f"{value:.5g}")
             for value in values]
-
-
-def correction(data, sequence):
-    """The command line of make that opens a frame of a video for correction, but for FRAME=."""
-    path = Path(os.path.normpath(files.PYTHON_SCRIPTS / files.from_scripts(data.root)))
-    if path == OWN_VIDEOS:
-        return f"make annotate VIDEO={sequence}"
-    shown = path.relative_to(files.ROOT) if path.is_relative_to(files.ROOT) else path
-    return f"make annotate VIDEO={sequence} DATA={shlex.quote(str(shown).replace('$', '$$'))}"

@@ -30,9 +30,10 @@ def run_of(args):
     names, whole = ([], False) if args.generic_only else settings.chosen_videos(
         data, args.split, args.videos)
     generic = generic_training(args, data, backbone)
+    name = run_name(args, names, whole)
     objects, annotated = settings.objects_of(data, names, args.annotated)
     run = settings.Run(
-        name=run_name(args, names, whole), data=files.from_scripts(data.root), split=args.split,
+        name=name, data=files.from_scripts(data.root), split=args.split,
         videos=objects, whole=whole, annotated=annotated,
         evaluated=settings.evaluated(data, names, annotated), backbone=backbone.name,
         weights=settings.GENERIC if generic else weights_file(args.weights, backbone),

@@ -196,13 +196,8 @@ def evaluate(run):
     return [["../tools/evaluate.py", "--results", files.from_scripts(run.folder / "labels"),
              "--data", run.data, "--split", split_name(run), "--videos", *run.evaluated,
              "--output", files.from_scripts(run.folder / "evaluation"),
-             *annotated_choice(run), "--processes", str(run.threads)]]
-
-
-def annotated_choice(run):
-    """How a command line names the annotated frames of all evaluated sequences."""
-    chosen = {tuple(annotated_options(run, sequence)) for sequence in run.evaluated}
-    return list(chosen.pop()) if len(chosen) == 1 else ["--annotated", annotations.ALL]
+             # All have the same: of a sequence with truth in all frames, "all" leaves none.
+             *annotated_options(run, run.evaluated[0]), "--processes", str(run.threads)]]
 
 
 def evaluation_tables(run):
@@ -223,6 +218,7 @@ def report(run, sequence):
              "--refined", f"../results/SPN_{run.iterations}",
              "--foreground", "../results/ResNetF_fgbg", "--models", "../models",
              *annotated_options(run, sequence),
+             "--objects", *map(str, run.videos[sequence]),
              "--title", f"{sequence}, {run.backbone}, {run.iterations} iterations",
              "--timings", f"{here}/timings.json", "--commands", f"{here}/commands.json",
              "--output", here]]

@@ -92,13 +92,18 @@ def warp(image, masks, matrix, size=None):
         for mask in masks]
 
 
-def class_balance(mask, void):
+def share_of(mask, void):
+    """The share of a mask (bool, H x W) in the pixels that are not void."""
+    return np.count_nonzero(mask & ~void) / max(mask.size - np.count_nonzero(void), 1)
+
+
+def class_balance(mask, void, share=None):
     """float32 H x W: at a pixel of class c, 1 - (pixels of class c) / (all pixels).
 
-    0 at void pixels, which count for neither class.
+    0 at void pixels, which count for neither class.  share: of the mask, where it is to be another
+    than it has.
     """
-    pixels = max(mask.size - np.count_nonzero(void), 1)
-    foreground = np.count_nonzero(mask & ~void) / pixels
+    foreground = share_of(mask, void) if share is None else share
     weight = np.where(mask, np.float32(1 - foreground), np.float32(foreground))
     weight[void] = 0
     return weight

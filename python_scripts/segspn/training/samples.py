@@ -120,7 +120,11 @@ class Samples:
         matrix = self.augmentation.draw(augment.generator(seed, iteration), *self.size)
         image, (foreground, void) = augment.warp(image, [foreground, void], matrix)
         return (net_input(image), foreground.astype(np.float32),
-                augment.class_balance(foreground, void))
+                self.balance(iteration, foreground, void))
+
+    def balance(self, index, foreground, void):
+        """The loss's weights of a whole frame, a sample's: float32 H x W."""
+        return augment.class_balance(foreground, void)
 
     def _crop(self, rng, *source):
         """data, label and weight of a crop: 3 x H x W, and 1 x H x W each."""
@@ -162,6 +166,12 @@ class _FirstFrame(Samples):
 
     def source(self, seed, index):
         return self._sources[index % len(self._sources)]
+
+    def balance(self, index, foreground, void):
+        """Where a frame says of one class alone, as in the first one: by itself it weighs 0."""
+        is_of_one = augment.share_of(*self.source(None, index)[1:]) in (0, 1)
+        share = augment.share_of(*self._sources[0][1:]) if is_of_one else None
+        return augment.class_balance(foreground, void, share)
 
     def fingerprint(self):
         return b"".join(array.tobytes() for source in self._sources for array in source)

@@ -68,7 +68,7 @@ class RunCard {
     const jobs = total ? `${done} of ${total} jobs done` : "preparing";
     return {
       idle: "", stopping: "stopping …",
-      failed: this.trainsAnew ? "A first drawing has changed since its model was trained." : "It failed:",
+      failed: this.trainsAnew ? "Its model is of another first drawing, or of other settings:" : "It failed:",
       running: `${jobs}, ${time}`,
       stopped: "Stopped; it goes on from there.",
       done: `Done in ${time}. Look through the result below.` }[state];
