@@ -2,9 +2,9 @@
 
 After each run of the pipeline the frame with the lowest J is annotated, by the ground truth, and
 the same run goes on with that: what depends on it is done anew, and no more.  With --apart 10
-it is at least 10 frames from each that is annotated, as a person would choose it.  The figures are of
-the frames that are annotated in no row, so that all rows are of the same frames.  The run is
-results/runs/corrections-<video>; leaves results/corrections/<video>.md.  Options after -- are
+it is at least 10 frames from each that is annotated, as a person would choose it.  The figures
+are of the frames that are annotated in no row, so that all rows are of the same frames.  The run
+is results/runs/corrections-<video>; leaves results/corrections/<video>.md.  Options after -- are
 those of tools/run.py.
 
 Example:
