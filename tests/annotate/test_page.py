@@ -332,6 +332,33 @@ def test_two_tabs_do_not_overwrite_each_other(opened, served, folder, choice):
         np.testing.assert_array_equal(drawn(folder), mine)
 
 
+@pytest.mark.parametrize("choice", ["Take that", "Keep mine"])
+def test_ticking_complete_sees_what_another_tab_has_drawn(opened, served, folder, choice):
+    one, other = opened(served.address), opened(served.address)
+    one.click(*CORNERS, CORNERS[0])
+    one.saved()
+    theirs = drawn(folder)
+    other.keys("c")
+    assert "Frame 00000 was changed elsewhere" in other.trouble()
+    assert not other.tab.is_checked("#complete") and not (folder / "complete.txt").exists()
+    other.keys("b")
+    other.drag((100, 100), (140, 100))
+    assert "choose above" in other.tab.inner_text("#toast")
+    np.testing.assert_array_equal(drawn(folder), theirs)
+    other.tab.click(f"#trouble >> text={choice}")
+    other.saved()
+    if choice == "Take that":
+        np.testing.assert_array_equal(other.ids(), theirs)
+        np.testing.assert_array_equal(drawn(folder), theirs)
+    else:
+        assert not other.ids().any() and not (folder / "00000.png").exists()
+    other.keys("c")
+    wait_until((folder / "complete.txt").is_file, "that it is complete")
+    other.drag((100, 100), (140, 100))
+    other.saved()
+    np.testing.assert_array_equal(drawn(folder), other.ids())
+
+
 def test_a_full_disk_loses_nothing(tab, folder, monkeypatch):
     def replace(source, target):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), source)

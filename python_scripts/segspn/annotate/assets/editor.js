@@ -287,11 +287,8 @@ class Editor {
 
   async setComplete(isComplete) {
     const { drawing, stem } = this;
-    await this.drawings.flush();
     try {
-      const answer = await ask("PUT", address(stem, "complete"),
-        asJson({ complete: isComplete }));
-      drawing.revision = (await answer.json()).revision;
+      await this.drawings.setComplete(drawing, isComplete);
       if (isComplete) this.complete.add(stem);
       else this.complete.delete(stem);
       this.saved(drawing);

@@ -62,6 +62,12 @@ class Drawing {
   undo() { return this.step(this.done, this.undone); }
   redo() { return this.step(this.undone, this.done); }
 
+  /** Another one has written this revision: what the server has is not known. */
+  clash(revision) {
+    this.conflict = revision;
+    this.saved = null;
+  }
+
   /** What the server has now takes the place of what is drawn, which undo brings back. */
   replace(ids, revision) {
     this.ids = ids;
@@ -140,14 +146,36 @@ class Drawings {
   async put(drawing, options = {}) {
     const { runs } = drawing;
     try {
-      const answer = await ask("PUT", address(drawing.stem, "mask"),
-        { body: runs, headers: { [HEADERS.revision]: drawing.revision }, ...options });
-      drawing.revision = (await answer.json()).revision;
+      await this.send(drawing, "mask", { body: runs, ...options });
       drawing.saved = runs;
       this.onSaved(drawing);
     } catch (error) {
-      if (error.status === 412) drawing.conflict = error.told.revision;
-      else this.problem = error.message;
+      if (error.status !== 412) this.problem = error.message;
+    }
+  }
+
+  /** Sends a change that is based on the drawing's revision.  Rejects where it is not taken. */
+  async send(drawing, what, { headers, ...options }) {
+    try {
+      const answer = await ask("PUT", address(drawing.stem, what),
+        { headers: { [HEADERS.revision]: drawing.revision, ...headers }, ...options });
+      drawing.revision = (await answer.json()).revision;
+    } catch (error) {
+      if (error.status === 412) drawing.clash(error.told.revision);
+      throw error;
+    }
+  }
+
+  /** Notes whether all is drawn that is in a frame.  Rejects where that is not taken. */
+  async setComplete(drawing, isComplete) {
+    await this.flush();
+    await this.save(drawing); // what is on its way has another revision
+    const sent = this.send(drawing, "complete", asJson({ complete: isComplete }));
+    drawing.isSaving = sent.catch(() => {});
+    try {
+      await sent;
+    } finally {
+      drawing.isSaving = false;
     }
   }
 
