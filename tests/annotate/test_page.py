@@ -2,6 +2,7 @@
 
 import errno
 import os
+import threading
 
 import numpy as np
 import pytest
@@ -266,6 +267,44 @@ def test_snap_sends_what_is_drawn(opened, data, folder):
     np.testing.assert_array_equal(hints, np.array([0, 3, 2])[before])
     expected = np.where(np.roll(before == 1, 5, axis=1) & (before != 2), 1, before * (before == 2))
     np.testing.assert_array_equal(drawn(folder), expected)
+    served.close()
+
+
+@pytest.fixture
+def long_video(data):
+    """Of more frames than the page keeps the pixels of."""
+    write_video(data.root, frames=20)
+    return data
+
+
+def look_through(tab, first, last):
+    for number in range(first, last + 1):
+        tab.keys("ArrowRight")
+        tab.shows(f"{number:05}")
+
+
+def test_the_answer_for_a_frame_that_was_left_long_ago_is_saved(opened, long_video, folder):
+    may_answer = threading.Event()
+
+    def snapper(frame, hints):
+        assert may_answer.wait(60)
+        return np.roll(hints == 3, 5, axis=1)
+
+    served = Served(parts(long_video, snapper))
+    tab = opened(served.address)
+    tab.click((20, 20), (60, 20), (60, 60), (20, 60), (20, 20))
+    tab.saved()
+    before = drawn(folder)
+    tab.keys("s")
+    look_through(tab, 1, 16)
+    tab.tab.click("#objects .remove")  # not while it is at work
+    assert "at work" in tab.tab.inner_text("#toast")
+    may_answer.set()
+    tab.saved()
+    np.testing.assert_array_equal(drawn(folder), np.roll(before, 5, axis=1))
+    tab.keys("Home")
+    tab.shows("00000")
+    np.testing.assert_array_equal(tab.ids(), drawn(folder))
     served.close()
 
 

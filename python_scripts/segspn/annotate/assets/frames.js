@@ -1,7 +1,7 @@
 "use strict";
 
 const MOST_UNDONE = 200; // steps that are kept of a frame
-const MOST_IMAGES = 12; // frames that are kept decoded
+const MOST_DECODED = 12; // frames whose pixels are kept
 const SAVE_AFTER = 120; // ms after a stroke
 const MOST_KEPT_ALIVE = 60000; // bytes that a page may send while it is being closed
 
@@ -17,6 +17,7 @@ class Drawing {
     this.done = [];
     this.conflict = null; // the revision that another one has written
     this.isSaving = false;
+    this.helpers = 0; // of the server, whose answers will change it
   }
 
   get isSaved() {
@@ -78,8 +79,9 @@ class Drawing {
 
 /** All drawings of the page.  Saves each change at once; tells onChange() what becomes of it. */
 class Drawings {
-  constructor(onChange, onSaved) {
-    Object.assign(this, { onChange, onSaved });
+  /** isShown(drawing): whether it is the one that is drawn on. */
+  constructor(onChange, onSaved, isShown) {
+    Object.assign(this, { onChange, onSaved, isShown });
     this.loaded = new Map(); // stem: Drawing, those that were shown last at the end
     this.loading = new Map();
     this.problem = null; // why something could not be saved
@@ -104,11 +106,16 @@ class Drawings {
     const ids = await planeOf(answer, image.width * image.height);
     const drawing = new Drawing(stem, image, ids, answer.headers.get(HEADERS.revision));
     this.loaded.set(stem, drawing);
-    for (const [other, { isSaved }] of this.loaded) {
-      if (this.loaded.size <= MOST_IMAGES) break;
-      if (isSaved && other !== stem) this.loaded.delete(other);
-    }
+    this.makeRoom();
     return drawing;
+  }
+
+  /** Forgets what was shown long ago; not what is not saved, or may change. */
+  makeRoom() {
+    for (const drawing of [...this.loaded.values()].slice(0, -MOST_DECODED)) {
+      const mayChange = drawing.isSaving || drawing.helpers || this.isShown(drawing);
+      if (drawing.isSaved && !mayChange) this.loaded.delete(drawing.stem);
+    }
   }
 
   get unsaved() {
