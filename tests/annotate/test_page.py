@@ -203,6 +203,9 @@ def test_second_object_keeps_out_of_the_first(tab, folder, data):
     assert davis.objects_of(drawn(folder)) == [1]
     tab.shows("00000")
     assert set(np.unique(tab.ids())) == {0, 1}
+    tab.keys("Control+z")  # which does not end what can be undone
+    tab.saved()
+    assert davis.objects_of(drawn(folder)) == [1, 2]
 
 
 def test_fill_and_holes(tab, folder):
@@ -281,6 +284,43 @@ def look_through(tab, first, last):
     for number in range(first, last + 1):
         tab.keys("ArrowRight")
         tab.shows(f"{number:05}")
+
+
+def test_what_was_drawn_long_ago_is_undone(opened, long_video, folder):
+    served = Served(parts(long_video))
+    tab = opened(served.address)
+    tab.click(*CORNERS, CORNERS[0])
+    tab.keys("b")
+    tab.drag((100, 100), (140, 100))
+    tab.saved()
+    both = drawn(folder)
+    look_through(tab, 1, 16)
+    decoded = tab.tab.evaluate("[...editor.drawings.loaded.values()].filter(d => d.image).length")
+    assert decoded == tab.tab.evaluate("MOST_DECODED")
+    tab.keys("Home")
+    tab.shows("00000")
+    np.testing.assert_array_equal(tab.ids(), both)
+    tab.keys("Control+z")
+    tab.saved()
+    np.testing.assert_array_equal(drawn(folder), both * ~strokes([(100, 100), (140, 100)], 18))
+    tab.keys("Control+z")
+    tab.saved()
+    assert not (folder / "00000.png").exists()
+    look_through(tab, 1, 16)
+    tab.keys("Home")
+    tab.shows("00000")
+    tab.keys("Control+y", "Control+y")
+    tab.saved()
+    np.testing.assert_array_equal(drawn(folder), both)
+    look_through(tab, 1, 16)
+    davis.write_labels(folder / "00000.png", both * 2)  # another program
+    tab.keys("Home")
+    tab.shows("00000")
+    np.testing.assert_array_equal(tab.ids(), both * 2)
+    tab.keys("Control+z")
+    tab.saved()
+    np.testing.assert_array_equal(drawn(folder), both)
+    served.close()
 
 
 def test_the_answer_for_a_frame_that_was_left_long_ago_is_saved(opened, long_video, folder):

@@ -107,7 +107,8 @@ class Editor {
     const { drawing } = this;
     this.busy += 1;
     try {
-      return await planeOf(await ask("GET", address(drawing.stem, "result")), drawing.ids.length);
+      const answer = await ask("GET", address(drawing.stem, "result"));
+      return await planeOf(answer, drawing.width * drawing.height);
     } catch (error) {
       this.tell(error.message);
       return null;
@@ -213,8 +214,8 @@ class Editor {
     const stem = this.annotatedFrom(-1), { drawing } = this;
     if (!stem) { this.tell("no frame before this one is annotated"); return; }
     const other = await this.drawings.get(stem);
-    if (other.ids.length !== drawing.ids.length) { this.tell("it is of another size"); return; }
     if (this.drawing !== drawing) return;
+    if (other.ids.length !== drawing.ids.length) { this.tell("it is of another size"); return; }
     this.edit(() => {
       for (let i = 0; i < drawing.ids.length; i++) drawing.ids[i] ||= other.ids[i];
     });

@@ -48,8 +48,11 @@ class Drawing {
 
   /** Takes back what has been drawn since the last step. */
   cancel() {
-    this.ids = unpacked(this.runs, this.ids.length);
+    this.ids = unpacked(this.runs, this.width * this.height);
   }
+
+  /** Lets go of its pixels; the steps stay. */
+  unload() { this.image = this.ids = null; }
 
   /** Goes a step back, or forth; whether there was one. */
   step(from, to) {
@@ -90,7 +93,7 @@ class Drawings {
   /** A promise of the Drawing of a frame.  Rejects with what is wrong with its PNG. */
   get(stem) {
     const known = this.loaded.get(stem);
-    if (known) {
+    if (known?.ids) {
       this.loaded.delete(stem);
       this.loaded.set(stem, known);
       return Promise.resolve(known);
@@ -104,18 +107,29 @@ class Drawings {
   async load(stem) {
     const [image, answer] = await Promise.all([loadImage(stem), ask("GET", address(stem, "mask"))]);
     const ids = await planeOf(answer, image.width * image.height);
-    const drawing = new Drawing(stem, image, ids, answer.headers.get(HEADERS.revision));
+    const revision = answer.headers.get(HEADERS.revision);
+    const known = this.loaded.get(stem), drawing = known ?? new Drawing(stem, image, ids, revision);
+    drawing.image = image;
+    known?.replace(ids, revision);
+    this.loaded.delete(stem);
     this.loaded.set(stem, drawing);
     this.makeRoom();
     return drawing;
   }
 
-  /** Forgets what was shown long ago; not what is not saved, or may change. */
+  /** Lets go of what was shown long ago; not of what is not saved, or may change. */
   makeRoom() {
-    for (const drawing of [...this.loaded.values()].slice(0, -MOST_DECODED)) {
+    const decoded = [...this.loaded.values()].filter((drawing) => drawing.ids);
+    for (const drawing of decoded.slice(0, -MOST_DECODED)) {
       const mayChange = drawing.isSaving || drawing.helpers || this.isShown(drawing);
-      if (drawing.isSaved && !mayChange) this.loaded.delete(drawing.stem);
+      if (drawing.isSaved && !mayChange) this.release(drawing);
     }
+  }
+
+  /** Has a drawing loaded anew when it is shown again. */
+  release(drawing) {
+    if (drawing.done.length || drawing.undone.length) drawing.unload();
+    else this.loaded.delete(drawing.stem);
   }
 
   get unsaved() {
@@ -212,11 +226,9 @@ class Drawings {
     return this.save(drawing);
   }
 
-  /** Forgets what is loaded and saved: the server has changed it. */
+  /** Lets go of all that is saved: the server has changed it. */
   forget() {
-    for (const drawing of [...this.loaded.values()]) {
-      if (drawing.isSaved) this.loaded.delete(drawing.stem);
-    }
+    for (const drawing of [...this.loaded.values()]) if (drawing.isSaved) this.release(drawing);
   }
 }
 
