@@ -389,6 +389,55 @@ def test_closing_loses_nothing(opened, served, folder):
     np.testing.assert_array_equal(drawn(folder), expected)
 
 
+def asked_when_closing(tab):
+    """Whether the browser asks; the page then stays."""
+    asked = []
+
+    def stay(dialog):
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    tab.tab.once("dialog", stay)
+    tab.tab.close(run_before_unload=True)
+    wait_until(lambda: tab.tab.evaluate("true") and asked, "the question")
+    assert asked == ["beforeunload"]
+
+
+def test_closing_asks_while_something_is_on_its_way(tab, folder):
+    held = []
+    tab.tab.route("**/mask", lambda route: route.continue_() if held else held.append(route))
+    tab.keys("b")
+    with tab.tab.expect_request("**/mask"):
+        tab.drag((30, 30), (100, 60))
+    tab.drag((30, 80), (100, 100))
+    asked_when_closing(tab)
+    assert not folder.exists()
+    held[0].continue_()
+    tab.saved()
+    np.testing.assert_array_equal(drawn(folder), tab.ids())
+
+
+def test_closing_asks_where_all_is_more_than_may_be_sent(tab, folder):
+    """Though each would be sent alone."""
+    tab.tab.evaluate("""async () => {
+        const { drawings } = editor, next = await drawings.get("00001");
+        for (const drawing of [editor.drawing, next]) {
+            for (let i = 0; i < 10000; i++) drawing.ids[i] = i % 2;
+            editor.commit(drawing);
+        }
+        clearTimeout(drawings.timer); }""")
+    asked_when_closing(tab)
+    assert not folder.exists()
+    tab.tab.evaluate("window.dispatchEvent(new Event('pagehide'))")
+    wait_until((folder / "00000.png").is_file, "what fits")
+    tab.tab.wait_for_function("() => editor.drawings.unsaved.length === 1")
+    assert tab.tab.inner_text("#saved") == "saving …" and not (folder / "00001.png").exists()
+    tab.tab.evaluate("editor.drawings.flush()")
+    tab.saved()
+    np.testing.assert_array_equal(drawn(folder, "00001"), drawn(folder))
+    assert drawn(folder).sum() == 5000
+
+
 @pytest.mark.parametrize("choice", ["Take that", "Keep mine"])
 def test_two_tabs_do_not_overwrite_each_other(opened, served, folder, choice):
     one, other = opened(served.address), opened(served.address)

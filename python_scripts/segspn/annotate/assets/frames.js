@@ -3,7 +3,7 @@
 const MOST_UNDONE = 200; // steps that are kept of a frame
 const MOST_DECODED = 12; // frames whose pixels are kept
 const SAVE_AFTER = 120; // ms after a stroke
-const MOST_KEPT_ALIVE = 60000; // bytes that a page may send while it is being closed
+const MOST_KEPT_ALIVE = 60000; // bytes that a page may send, in all, while it is being closed
 
 /** The drawing of a frame: what the page has, and what of it the server has. */
 class Drawing {
@@ -202,12 +202,20 @@ class Drawings {
 
   /** While the page is being hidden: sends what is not saved, as far as a browser lets it. */
   sendAway() {
+    let room = MOST_KEPT_ALIVE - bytesOf(this.unsaved.filter((drawing) => drawing.isSaving));
     for (const drawing of this.unsaved) {
-      if (!drawing.conflict && !drawing.isSaving && drawing.runs.byteLength < MOST_KEPT_ALIVE) {
-        drawing.isSaving = this.put(drawing, { keepalive: true })
-          .finally(() => { drawing.isSaving = false; this.onChange(drawing); });
-      }
+      if (drawing.conflict || drawing.isSaving || bytesOf([drawing]) > room) continue;
+      room -= bytesOf([drawing]);
+      drawing.isSaving = this.put(drawing, { keepalive: true })
+        .finally(() => { drawing.isSaving = false; this.onChange(drawing); });
     }
+  }
+
+  /** Whether something may be lost that sendAway() does not save: what is on its way may be. */
+  get mayBeLost() {
+    const isLost = ({ conflict, isSaving }) => conflict || isSaving;
+    return this.problem || [...this.loaded.values()].some(isLost)
+      || bytesOf(this.unsaved) > MOST_KEPT_ALIVE;
   }
 
   /** Of a drawing that was changed elsewhere: takes that. */
@@ -231,6 +239,8 @@ class Drawings {
     for (const drawing of [...this.loaded.values()]) if (drawing.isSaved) this.release(drawing);
   }
 }
+
+const bytesOf = (drawings) => drawings.reduce((sum, { runs }) => sum + runs.byteLength, 0);
 
 /** A promise of the image of a frame. */
 async function loadImage(stem) {
