@@ -348,6 +348,32 @@ def test_the_answer_for_a_frame_that_was_left_long_ago_is_saved(opened, long_vid
     served.close()
 
 
+def test_a_polygon_is_not_closed_while_the_page_is_at_work(opened, data, folder):
+    may_answer = threading.Event()
+
+    def snapper(frame, hints):
+        assert may_answer.wait(60)
+        return hints == 3
+
+    served = Served(parts(data, snapper))
+    tab = opened(served.address)
+    tab.click((20, 20), (60, 20), (60, 60), (20, 60), (20, 20))
+    tab.saved()
+    before = drawn(folder)
+    tab.click((80, 20), (120, 20), (120, 60))
+    tab.keys("s", "Enter")
+    assert "at work" in tab.tab.inner_text("#toast")
+    np.testing.assert_array_equal(tab.ids(), before)
+    may_answer.set()
+    tab.saved()
+    np.testing.assert_array_equal(drawn(folder), before)
+    tab.keys("Enter")  # its corners are still there
+    tab.saved()
+    second = polygon_of([(80, 20), (120, 20), (120, 60)])
+    assert overlap(drawn(folder) > 0, (before > 0) | second) > 0.98
+    served.close()
+
+
 def test_later_frames_and_reload(tab, folder, served):
     tab.click(*CORNERS, CORNERS[0])
     tab.keys("ArrowRight", "ArrowRight")
@@ -597,6 +623,14 @@ def test_a_result_is_looked_through_and_taken_over(opened, data, folder, tmp_pat
     tab.drag((30, 30), (60, 60))
     assert "take it over" in tab.tab.inner_text("#toast")
     assert not folder.exists()
+    tab.keys("r")
+    tab.tab.wait_for_function("() => !editor.result")
+    tab.click((30, 30), (60, 30), (60, 60))
+    tab.keys("r")
+    tab.tab.wait_for_function("() => editor.result")
+    tab.keys("Enter")
+    assert not tab.ids().any() and tab.tab.evaluate("editor.tool.points.length") == 3
+    tab.keys("Escape")
     tab.keys("t")
     tab.saved()
     truth = ground_and_truth(1)[1]
