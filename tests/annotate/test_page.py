@@ -2,6 +2,7 @@
 
 import errno
 import os
+import threading
 
 import numpy as np
 import pytest
@@ -202,6 +203,9 @@ def test_second_object_keeps_out_of_the_first(tab, folder, data):
     assert davis.objects_of(drawn(folder)) == [1]
     tab.shows("00000")
     assert set(np.unique(tab.ids())) == {0, 1}
+    tab.keys("Control+z")  # which does not end what can be undone
+    tab.saved()
+    assert davis.objects_of(drawn(folder)) == [1, 2]
 
 
 def test_fill_and_holes(tab, folder):
@@ -269,6 +273,107 @@ def test_snap_sends_what_is_drawn(opened, data, folder):
     served.close()
 
 
+@pytest.fixture
+def long_video(data):
+    """Of more frames than the page keeps the pixels of."""
+    write_video(data.root, frames=20)
+    return data
+
+
+def look_through(tab, first, last):
+    for number in range(first, last + 1):
+        tab.keys("ArrowRight")
+        tab.shows(f"{number:05}")
+
+
+def test_what_was_drawn_long_ago_is_undone(opened, long_video, folder):
+    served = Served(parts(long_video))
+    tab = opened(served.address)
+    tab.click(*CORNERS, CORNERS[0])
+    tab.keys("b")
+    tab.drag((100, 100), (140, 100))
+    tab.saved()
+    both = drawn(folder)
+    look_through(tab, 1, 16)
+    decoded = tab.tab.evaluate("[...editor.drawings.loaded.values()].filter(d => d.image).length")
+    assert decoded == tab.tab.evaluate("MOST_DECODED")
+    tab.keys("Home")
+    tab.shows("00000")
+    np.testing.assert_array_equal(tab.ids(), both)
+    tab.keys("Control+z")
+    tab.saved()
+    np.testing.assert_array_equal(drawn(folder), both * ~strokes([(100, 100), (140, 100)], 18))
+    tab.keys("Control+z")
+    tab.saved()
+    assert not (folder / "00000.png").exists()
+    look_through(tab, 1, 16)
+    tab.keys("Home")
+    tab.shows("00000")
+    tab.keys("Control+y", "Control+y")
+    tab.saved()
+    np.testing.assert_array_equal(drawn(folder), both)
+    look_through(tab, 1, 16)
+    davis.write_labels(folder / "00000.png", both * 2)  # another program
+    tab.keys("Home")
+    tab.shows("00000")
+    np.testing.assert_array_equal(tab.ids(), both * 2)
+    tab.keys("Control+z")
+    tab.saved()
+    np.testing.assert_array_equal(drawn(folder), both)
+    served.close()
+
+
+def test_the_answer_for_a_frame_that_was_left_long_ago_is_saved(opened, long_video, folder):
+    may_answer = threading.Event()
+
+    def snapper(frame, hints):
+        assert may_answer.wait(60)
+        return np.roll(hints == 3, 5, axis=1)
+
+    served = Served(parts(long_video, snapper))
+    tab = opened(served.address)
+    tab.click((20, 20), (60, 20), (60, 60), (20, 60), (20, 20))
+    tab.saved()
+    before = drawn(folder)
+    tab.keys("s")
+    look_through(tab, 1, 16)
+    tab.tab.click("#objects .remove")  # not while it is at work
+    assert "at work" in tab.tab.inner_text("#toast")
+    may_answer.set()
+    tab.saved()
+    np.testing.assert_array_equal(drawn(folder), np.roll(before, 5, axis=1))
+    tab.keys("Home")
+    tab.shows("00000")
+    np.testing.assert_array_equal(tab.ids(), drawn(folder))
+    served.close()
+
+
+def test_a_polygon_is_not_closed_while_the_page_is_at_work(opened, data, folder):
+    may_answer = threading.Event()
+
+    def snapper(frame, hints):
+        assert may_answer.wait(60)
+        return hints == 3
+
+    served = Served(parts(data, snapper))
+    tab = opened(served.address)
+    tab.click((20, 20), (60, 20), (60, 60), (20, 60), (20, 20))
+    tab.saved()
+    before = drawn(folder)
+    tab.click((80, 20), (120, 20), (120, 60))
+    tab.keys("s", "Enter")
+    assert "at work" in tab.tab.inner_text("#toast")
+    np.testing.assert_array_equal(tab.ids(), before)
+    may_answer.set()
+    tab.saved()
+    np.testing.assert_array_equal(drawn(folder), before)
+    tab.keys("Enter")  # its corners are still there
+    tab.saved()
+    second = polygon_of([(80, 20), (120, 20), (120, 60)])
+    assert overlap(drawn(folder) > 0, (before > 0) | second) > 0.98
+    served.close()
+
+
 def test_later_frames_and_reload(tab, folder, served):
     tab.click(*CORNERS, CORNERS[0])
     tab.keys("ArrowRight", "ArrowRight")
@@ -310,6 +415,55 @@ def test_closing_loses_nothing(opened, served, folder):
     np.testing.assert_array_equal(drawn(folder), expected)
 
 
+def asked_when_closing(tab):
+    """Whether the browser asks; the page then stays."""
+    asked = []
+
+    def stay(dialog):
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    tab.tab.once("dialog", stay)
+    tab.tab.close(run_before_unload=True)
+    wait_until(lambda: tab.tab.evaluate("true") and asked, "the question")
+    assert asked == ["beforeunload"]
+
+
+def test_closing_asks_while_something_is_on_its_way(tab, folder):
+    held = []
+    tab.tab.route("**/mask", lambda route: route.continue_() if held else held.append(route))
+    tab.keys("b")
+    with tab.tab.expect_request("**/mask"):
+        tab.drag((30, 30), (100, 60))
+    tab.drag((30, 80), (100, 100))
+    asked_when_closing(tab)
+    assert not folder.exists()
+    held[0].continue_()
+    tab.saved()
+    np.testing.assert_array_equal(drawn(folder), tab.ids())
+
+
+def test_closing_asks_where_all_is_more_than_may_be_sent(tab, folder):
+    """Though each would be sent alone."""
+    tab.tab.evaluate("""async () => {
+        const { drawings } = editor, next = await drawings.get("00001");
+        for (const drawing of [editor.drawing, next]) {
+            for (let i = 0; i < 10000; i++) drawing.ids[i] = i % 2;
+            editor.commit(drawing);
+        }
+        clearTimeout(drawings.timer); }""")
+    asked_when_closing(tab)
+    assert not folder.exists()
+    tab.tab.evaluate("window.dispatchEvent(new Event('pagehide'))")
+    wait_until((folder / "00000.png").is_file, "what fits")
+    tab.tab.wait_for_function("() => editor.drawings.unsaved.length === 1")
+    assert tab.tab.inner_text("#saved") == "saving …" and not (folder / "00001.png").exists()
+    tab.tab.evaluate("editor.drawings.flush()")
+    tab.saved()
+    np.testing.assert_array_equal(drawn(folder, "00001"), drawn(folder))
+    assert drawn(folder).sum() == 5000
+
+
 @pytest.mark.parametrize("choice", ["Take that", "Keep mine"])
 def test_two_tabs_do_not_overwrite_each_other(opened, served, folder, choice):
     one, other = opened(served.address), opened(served.address)
@@ -330,6 +484,33 @@ def test_two_tabs_do_not_overwrite_each_other(opened, served, folder, choice):
         other.keys("Control+z")
         other.saved()
         np.testing.assert_array_equal(drawn(folder), mine)
+
+
+@pytest.mark.parametrize("choice", ["Take that", "Keep mine"])
+def test_ticking_complete_sees_what_another_tab_has_drawn(opened, served, folder, choice):
+    one, other = opened(served.address), opened(served.address)
+    one.click(*CORNERS, CORNERS[0])
+    one.saved()
+    theirs = drawn(folder)
+    other.keys("c")
+    assert "Frame 00000 was changed elsewhere" in other.trouble()
+    assert not other.tab.is_checked("#complete") and not (folder / "complete.txt").exists()
+    other.keys("b")
+    other.drag((100, 100), (140, 100))
+    assert "choose above" in other.tab.inner_text("#toast")
+    np.testing.assert_array_equal(drawn(folder), theirs)
+    other.tab.click(f"#trouble >> text={choice}")
+    other.saved()
+    if choice == "Take that":
+        np.testing.assert_array_equal(other.ids(), theirs)
+        np.testing.assert_array_equal(drawn(folder), theirs)
+    else:
+        assert not other.ids().any() and not (folder / "00000.png").exists()
+    other.keys("c")
+    wait_until((folder / "complete.txt").is_file, "that it is complete")
+    other.drag((100, 100), (140, 100))
+    other.saved()
+    np.testing.assert_array_equal(drawn(folder), other.ids())
 
 
 def test_a_full_disk_loses_nothing(tab, folder, monkeypatch):
@@ -442,6 +623,14 @@ def test_a_result_is_looked_through_and_taken_over(opened, data, folder, tmp_pat
     tab.drag((30, 30), (60, 60))
     assert "take it over" in tab.tab.inner_text("#toast")
     assert not folder.exists()
+    tab.keys("r")
+    tab.tab.wait_for_function("() => !editor.result")
+    tab.click((30, 30), (60, 30), (60, 60))
+    tab.keys("r")
+    tab.tab.wait_for_function("() => editor.result")
+    tab.keys("Enter")
+    assert not tab.ids().any() and tab.tab.evaluate("editor.tool.points.length") == 3
+    tab.keys("Escape")
     tab.keys("t")
     tab.saved()
     truth = ground_and_truth(1)[1]

@@ -147,12 +147,12 @@ def test_void_stays(client, folder):
 
 def test_complete_frames(client, data, folder):
     path = "/api/frames/00004/complete"
-    revision = client.json("PUT", path, complete=True).get_json()["revision"]
+    revision = client.complete("00004", True).get_json()["revision"]
     assert annotations.complete(data, "toy") == ("00004",)
     assert not davis.read_annotation(folder / "00004.png").any()  # all that is there is nothing
     assert client.save("00004", IDS, revision).status_code == 200
     assert client.save("00004", IDS * 0).get_json()["revision"] == revision
-    assert client.json("PUT", path, complete=False).get_json() == {"revision": "none"}
+    assert client.complete("00004", False).get_json() == {"revision": "none"}
     assert names_in(folder) == []
     for wrong in {"complete": 1}, {}, {"other": True}:
         error_of(client.json("PUT", path, **wrong), 400)
@@ -166,6 +166,10 @@ def test_who_has_not_seen_the_last_change_does_not_write(client, folder):
         answer = client.save("00000", IDS * 0, seen)
         assert "changed elsewhere" in error_of(answer, 412)
         assert answer.get_json()["revision"] == client.revision("00000")
+        answer = client.complete("00000", True, seen)
+        assert "changed elsewhere" in error_of(answer, 412)
+        assert answer.get_json()["revision"] == client.revision("00000")
+    assert not (folder / "complete.txt").exists()
     assert (folder / "00000.png").read_bytes() == before
     davis.write_labels(folder / "00000.png", IDS * 2)  # another program
     error_of(client.save("00000", IDS, client.revision("00000")[::-1]), 412)
@@ -185,7 +189,7 @@ def test_unfit_pngs_are_left_as_they_are(client, folder, kind):
     assert str(path) in line and ("is 60x50, its frame 160x120" in line or kind != "other size")
     for revision in ("none", "", client.made.drawings.revision("00002")):
         error_of(client.save("00002", IDS, revision), 422)
-    error_of(client.json("PUT", "/api/frames/00002/complete", complete=True), 422)
+    error_of(client.complete("00002", True, client.made.drawings.revision("00002")), 422)
     client.save("00001", IDS)
     assert client.ask("DELETE", "/api/objects/1").get_json() == {"frames": ["00001"]}
     assert path.read_bytes() == before and not (folder / "complete.txt").exists()
@@ -229,7 +233,7 @@ def test_a_disk_that_takes_nothing(client, folder, monkeypatch, number, words):
 def test_names_and_deletion(client, data, folder):
     client.save("00000", IDS)
     client.save("00003", np.where(IDS == 1, 1, 0).astype(np.uint8))
-    client.json("PUT", "/api/frames/00003/complete", complete=True)
+    client.complete("00003", True)
     client.json("PUT", "/api/objects/1", name="  a   red\ndisk ")
     assert client.json("PUT", "/api/objects/2", name="bar").get_json() == {
         "names": {"1": "a red disk", "2": "bar"}}

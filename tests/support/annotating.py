@@ -72,8 +72,14 @@ class Client:
         return self.ask("PUT", f"/api/frames/{stem}/mask", data=wire.packed(ids),
                         headers={server.REVISION: seen})
 
-    def json(self, method, path, **fields):
-        return self.ask(method, path, data=json.dumps(fields), content_type="application/json")
+    def json(self, method, path, headers=None, **fields):
+        return self.ask(method, path, data=json.dumps(fields), content_type="application/json",
+                        headers=headers or {})
+
+    def complete(self, stem, is_complete, revision=None):
+        seen = self.revision(stem) if revision is None else revision
+        return self.json("PUT", f"/api/frames/{stem}/complete", {server.REVISION: seen},
+                         complete=is_complete)
 
 
 class Served:

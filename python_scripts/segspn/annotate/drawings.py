@@ -96,12 +96,17 @@ class Drawings:
         PNG, which stays, OSError.
         """
         with self._lock:
-            _, there = self.read(stem)
-            if seen != there:
-                raise Conflict(f"frame {stem} was changed elsewhere, in another tab or by another "
-                               "program", there)
+            self._read_seen(stem, seen)
             self._store(stem, ids, stem in self.complete())
             return self.revision(stem)
+
+    def _read_seen(self, stem, seen):
+        """What read() gives, where its revision is the one that was seen."""
+        ids, there = self.read(stem)
+        if seen != there:
+            raise Conflict(f"frame {stem} was changed elsewhere, in another tab or by another "
+                           "program", there)
+        return ids
 
     def _store(self, stem, ids, is_complete):
         path = self._path(stem)
@@ -116,10 +121,13 @@ class Drawings:
         """Names of the complete frames."""
         return annotations.complete(self.data, self.video)
 
-    def set_complete(self, stem, is_complete):
-        """Notes whether all is drawn that is there; returns the revision of the frame."""
+    def set_complete(self, stem, is_complete, seen):
+        """Notes whether all is drawn that is there; returns the revision of the frame.
+
+        seen, and what is raised: as in write().
+        """
         with self._lock:
-            ids, _ = self.read(stem)
+            ids = self._read_seen(stem, seen)
             if is_complete or not ids.any():
                 self._store(stem, ids, is_complete)
             others = set(self.complete()) - {stem}

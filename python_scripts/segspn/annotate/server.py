@@ -88,16 +88,21 @@ def add_frames(app, drawings, segmenting):
     @app.put("/api/frames/<stem>/mask")
     def save(stem):
         ids = wire.unpacked(request.get_data(), drawings.shape_of(drawings.frame(stem).stem))
-        revision = drawings.write(stem, ids, request.headers.get(REVISION, ""))
-        return jsonify(revision=revision)
+        return jsonify(revision=drawings.write(stem, ids, seen()))
 
     @app.put("/api/frames/<stem>/complete")
     def complete(stem):
-        return jsonify(revision=drawings.set_complete(stem, bool(fields("complete", bool))))
+        is_complete = fields("complete", bool)
+        return jsonify(revision=drawings.set_complete(stem, is_complete, seen()))
 
     @app.get("/api/frames/<stem>/result")
     def result(stem):
         return plane(segmenting.result(stem))
+
+
+def seen():
+    """The revision that a change is based on."""
+    return request.headers.get(REVISION, "")
 
 
 def fields(name, kind):

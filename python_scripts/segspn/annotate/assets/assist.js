@@ -43,6 +43,7 @@ class Assist {
   async help(what, drawing, hints, apply, object) {
     const { editor } = this, paint = new Paint(drawing, object, editor.keepOthers);
     editor.busy += 1;
+    drawing.helpers += 1;
     editor.update();
     try {
       const answer = await ask("POST", address(drawing.stem, what), { body: packed(hints) });
@@ -53,6 +54,7 @@ class Assist {
       editor.busy -= 1;
     }
     editor.commit(drawing);
+    drawing.helpers -= 1;
     editor.update();
   }
 }

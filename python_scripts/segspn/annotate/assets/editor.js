@@ -12,7 +12,8 @@ class Editor {
       unfit: new Map() });
     this.view = new View(byId("canvas"));
     this.view.above = (context) => this.tool.draw(context);
-    this.drawings = new Drawings(() => this.update(), (drawing) => this.saved(drawing));
+    this.drawings = new Drawings(() => this.update(), (drawing) => this.saved(drawing),
+      (drawing) => drawing === this.drawing);
     this.tools = { polygon: new Polygon(this), brush: new Brush(this, false),
       eraser: new Brush(this, true), fill: new Fill(this), box: new Around(this, true),
       outline: new Around(this, false), hand: new Hand(this) };
@@ -106,7 +107,8 @@ class Editor {
     const { drawing } = this;
     this.busy += 1;
     try {
-      return await planeOf(await ask("GET", address(drawing.stem, "result")), drawing.ids.length);
+      const answer = await ask("GET", address(drawing.stem, "result"));
+      return await planeOf(answer, drawing.width * drawing.height);
     } catch (error) {
       this.tell(error.message);
       return null;
@@ -212,8 +214,8 @@ class Editor {
     const stem = this.annotatedFrom(-1), { drawing } = this;
     if (!stem) { this.tell("no frame before this one is annotated"); return; }
     const other = await this.drawings.get(stem);
-    if (other.ids.length !== drawing.ids.length) { this.tell("it is of another size"); return; }
     if (this.drawing !== drawing) return;
+    if (other.ids.length !== drawing.ids.length) { this.tell("it is of another size"); return; }
     this.edit(() => {
       for (let i = 0; i < drawing.ids.length; i++) drawing.ids[i] ||= other.ids[i];
     });
@@ -265,16 +267,21 @@ class Editor {
 
   /** Takes an object out of all frames, after a question where it is drawn in some. */
   async remove(k) {
+    if (this.busy) { this.tell("wait a moment: the page is at work"); return; }
     const having = [...this.annotated].filter(([, objects]) => objects.includes(k));
     const many = having.length === 1 ? "1 frame" : `${having.length} frames`;
     if (having.length && !window.confirm(
       `Take ${this.nameOf(k)} out of ${many}? This cannot be undone.`)) return;
-    await this.drawings.flush();
+    this.busy += 1; // nothing may be drawn meanwhile
     try {
+      await this.drawings.flush();
       await ask("DELETE", `/api/objects/${k}`);
     } catch (error) {
       this.tell(error.message);
       return;
+    } finally {
+      this.busy -= 1;
+      this.update();
     }
     for (const [stem, objects] of having) this.note(stem, objects.filter((other) => other !== k));
     this.names.delete(k);
@@ -287,11 +294,8 @@ class Editor {
 
   async setComplete(isComplete) {
     const { drawing, stem } = this;
-    await this.drawings.flush();
     try {
-      const answer = await ask("PUT", address(stem, "complete"),
-        asJson({ complete: isComplete }));
-      drawing.revision = (await answer.json()).revision;
+      await this.drawings.setComplete(drawing, isComplete);
       if (isComplete) this.complete.add(stem);
       else this.complete.delete(stem);
       this.saved(drawing);

@@ -87,9 +87,7 @@ document.addEventListener("visibilitychange", () => {
 });
 window.addEventListener("pagehide", () => editor.drawings.sendAway());
 window.addEventListener("beforeunload", (event) => {
-  const isLost = editor.drawings.unsaved.some((drawing) => drawing.conflict
-    || drawing.runs.byteLength >= MOST_KEPT_ALIVE);
-  if (isLost || editor.drawings.problem) event.preventDefault(); // the browser asks
+  if (editor.drawings.mayBeLost) event.preventDefault(); // the browser asks
   else editor.drawings.sendAway();
 });
 

@@ -116,24 +116,26 @@ class Polygon extends Tool {
   down(point, event) {
     const isDouble = event.detail > 1 && this.points.length > 2;
     if (isDouble || (this.points.length > 2 && this.isNear(point, this.points[0]))) {
-      return this.close(event.altKey);
+      this.close(event.altKey);
+      return;
     }
     this.points.push(point);
-    return this.editor.view.draw();
+    this.editor.view.draw();
   }
 
   isNear(a, b) {
     return distance(this.editor.view.toStage(a), this.editor.view.toStage(b)) < NEAR;
   }
 
-  /** Fills it; with isErasing, takes it away from the object. */
+  /** Fills it; with isErasing, takes it away from the object.  It stays while that may not be. */
   close(isErasing = false) {
     const { editor, points } = this;
+    if (!editor.mayDraw()) return;
     this.points = [];
-    if (points.length < 3) return editor.tell("a polygon has three corners or more");
+    if (points.length < 3) { editor.tell("a polygon has three corners or more"); return; }
     const paint = editor.paint(isErasing);
     polygonSpans(points, paint.drawing.width, paint.drawing.height, paint.span);
-    return editor.commit(paint.drawing);
+    editor.commit(paint.drawing);
   }
 
   cancel() {

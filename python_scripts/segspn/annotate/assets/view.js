@@ -35,8 +35,7 @@ class View {
   show(drawing, ids = drawing.ids) {
     const isNew = !this.drawing || this.drawing.width !== drawing.width
       || this.drawing.height !== drawing.height;
-    this.drawing = drawing;
-    this.ids = ids;
+    Object.assign(this, { drawing, image: drawing.image, ids });
     if (isNew) {
       this.overlay.width = drawing.width;
       this.overlay.height = drawing.height;
@@ -78,13 +77,13 @@ class View {
   }
 
   drawNow() {
-    const { context, density, scale, drawing } = this;
+    const { context, density, scale, drawing, image } = this;
     context.setTransform(density, 0, 0, density, 0, 0);
     context.clearRect(0, 0, this.width, this.height);
     if (!drawing) return;
     context.imageSmoothingEnabled = scale * density < 3; // then pixels are seen as they are
     const box = [this.left, this.top, drawing.width * scale, drawing.height * scale];
-    context.drawImage(drawing.image, ...box);
+    context.drawImage(image, ...box);
     if (this.isShown) context.drawImage(this.overlay, ...box);
     this.above(context);
     this.canvas.dataset.shown = drawing.stem;
