@@ -80,8 +80,6 @@ def of_pipeline(args):
     data = davis.Davis(args.data)
     frames = data.frames(args.video)
     said = annotations.Annotations.read(data, args.video, args.annotated)
-    if not said.objects:
-        data.first_objects(args.video)  # which says so
     davis_check.check_sequences(data, [args.video], {args.video: said.frames})
     owner.check(data, args.video)
     return files.from_scripts(frames[0].parent), {

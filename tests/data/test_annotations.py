@@ -7,6 +7,7 @@ from segspn import cli, files
 from segspn.data import annotations, davis
 from segspn.data.annotations import ALL, FIRST, Annotations
 from segspn.errors import UserError
+from tests.support.frames import fails_in_one_line
 
 SIZE = (20, 30)
 
@@ -72,6 +73,16 @@ def test_the_first_frame_alone_is_as_it_is_read(toy):
     said = Annotations.read(data, "toy")
     assert said.frames == ("00000",) and said.objects == [1, 2] and not said.complete
     np.testing.assert_array_equal(said.ids["00000"], data.first_frame("toy")[1])
+
+
+def test_a_first_annotation_without_objects_is_refused(toy, project):
+    data = toy({0: drawn()})
+    with pytest.raises(UserError, match="00000.png is empty: it has no object"):
+        Annotations.read(data, "toy")
+    for script in (("ResNetF/write_prototxts.py", "--videos", "toy"),
+                   ("python_scripts/refine_spn.py", "5", "toy")):
+        result = project.run(*script, "--data", data.root)
+        assert fails_in_one_line(result, "00000.png is empty: it has no object")
 
 
 def test_names_of_objects(toy):

@@ -92,10 +92,15 @@ class Annotations:
 
     @classmethod
     def read(cls, data, video, choice=FIRST):
-        """Those of a choice, each checked to be of its frame's size.  Raises UserError."""
+        """Those of a choice, each checked to be of its frame's size; they have an object.
+
+        Raises UserError.
+        """
         frames = {path.stem: path for path in data.frames(video)}
         if choice == FIRST:
-            return cls({next(iter(frames)): data.first_frame(video)[1]})
+            ids = data.first_frame(video)[1]
+            data.first_objects(video)  # checked to have one
+            return cls({next(iter(frames)): ids})
         is_complete, ids = frozenset(complete(data, video)), {}
         if other := sorted(is_complete - set(frames)):
             raise UserError(f"{data.annotations / video / COMPLETE} names {other[0]}, which is no "

@@ -148,7 +148,6 @@ class Pass:
     def __init__(self, video, said, output, step=1):
         self._video, self._said, self._output = video, said, output
         self._frames = video.frames[::step]  # "before" and "after" are of this order
-        self._step = step
         self._anchors = sorted(map(self._frames.index, said.frames))
         self._shape = next(iter(said.ids.values())).shape
         self._sizes = {stem: {k: np.count_nonzero(ids == k) for k in davis.objects_of(ids)}

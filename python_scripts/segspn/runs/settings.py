@@ -161,7 +161,7 @@ def objects_of(data, sequences, choice=annotations.FIRST):
     objects, annotated = {}, {}
     for sequence in sequences:
         said = annotations.Annotations.read(data, sequence, choice)
-        objects[sequence] = said.objects or data.first_objects(sequence)
+        objects[sequence] = said.objects
         if said.frames != (davis.FRAME_0,):
             annotated[sequence] = {str(k or ""): frames
                                    for k, frames in corrections.frames_of(said).items()}

@@ -159,6 +159,7 @@ class _FirstFrame(Samples):
         self._sources = [
             self.at_size(files.read_image(paths[stem]), *self.foreground(stem, ids))
             for stem, ids in self.said.ids.items()]
+        self._shares = [augment.share_of(*masks) for _, *masks in self._sources]
 
     def foreground(self, stem, ids):
         """(foreground, void), bool H x W each, of an annotated frame; ids: what is drawn in it."""
@@ -169,9 +170,8 @@ class _FirstFrame(Samples):
 
     def balance(self, index, foreground, void):
         """Where a frame says of one class alone, as in the first one: by itself it weighs 0."""
-        is_of_one = augment.share_of(*self.source(None, index)[1:]) in (0, 1)
-        share = augment.share_of(*self._sources[0][1:]) if is_of_one else None
-        return augment.class_balance(foreground, void, share)
+        is_of_one = self._shares[index % len(self._shares)] in (0, 1)
+        return augment.class_balance(foreground, void, self._shares[0] if is_of_one else None)
 
     def fingerprint(self):
         return b"".join(array.tobytes() for source in self._sources for array in source)
@@ -195,8 +195,6 @@ class FirstFrameForeground(_FirstFrame):
     """All objects as foreground; what may be one that is not drawn is void."""
 
     def foreground(self, stem, ids):
-        if not self.parameters["frames"]:
-            self.data.first_objects(self.parameters["sequence"])
         void = ids == davis.VOID
         is_known = self.said.is_ground_known(stem)
         return (ids > 0) & ~void, void if is_known else void | (ids == 0)

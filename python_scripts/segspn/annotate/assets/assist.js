@@ -24,7 +24,7 @@ class Assist {
 
   /** Has the refinement net find the border of what is roughly drawn. */
   snap() {
-    if (!this.editor.mayDrawWithAnyTool()) return null;
+    if (!this.editor.mayChange()) return null;
     return this.help("snap", this.editor.drawing, this.hints(), (paint, found) => {
       const { ids } = paint.drawing;
       for (let i = 0; i < found.length; i++) {

@@ -140,16 +140,19 @@ class Editor {
 
   // ------------------------------------------------------------------ drawing
 
-  /** Whether it can be drawn now; says why not. */
-  mayDraw() {
+  /** Whether the drawing may be changed now; says why not. */
+  mayChange() {
     if (!this.drawing) return false;
     if (this.result) {
       this.tell("this is the result: take it over (T) to correct it, or show the drawing (R)");
     } else if (this.busy) this.tell("wait a moment: the page is at work");
     else if (this.drawing.conflict) this.tell("this frame was changed elsewhere: choose above");
-    else return this.tool !== this.tools.hand;
+    else return true;
     return false;
   }
+
+  /** Whether it may be with the tool that is chosen. */
+  mayDraw() { return this.mayChange() && this.tool !== this.tools.hand; }
 
   paint(isErasing = false) {
     return new Paint(this.drawing, this.object, this.keepOthers, isErasing);
@@ -186,15 +189,10 @@ class Editor {
 
   /** Applies change(paint) to the drawing as one step. */
   edit(change) {
-    if (!this.mayDrawWithAnyTool()) return;
+    if (!this.mayChange()) return;
     const paint = this.paint();
     change(paint, this.drawing);
     this.commit(this.drawing);
-  }
-
-  mayDrawWithAnyTool() {
-    return this.mayDraw() || (this.drawing && !this.result && !this.busy
-      && !this.drawing.conflict);
   }
 
   fillHoles() {
