@@ -464,12 +464,17 @@ def test_closing_asks_where_all_is_more_than_may_be_sent(tab, folder):
     assert drawn(folder).sum() == 5000
 
 
-@pytest.mark.parametrize("choice", ["Take that", "Keep mine"])
-def test_two_tabs_do_not_overwrite_each_other(opened, served, folder, choice):
+def two_tabs(opened, served, folder):
+    """A tab that has not seen what another one has drawn since, and that."""
     one, other = opened(served.address), opened(served.address)
     one.click(*CORNERS, CORNERS[0])
     one.saved()
-    theirs = drawn(folder)
+    return other, drawn(folder)
+
+
+@pytest.mark.parametrize("choice", ["Take that", "Keep mine"])
+def test_two_tabs_do_not_overwrite_each_other(opened, served, folder, choice):
+    other, theirs = two_tabs(opened, served, folder)
     other.keys("b")
     other.drag((100, 100), (140, 100))
     assert "Frame 00000 was changed elsewhere" in other.trouble()
@@ -488,10 +493,7 @@ def test_two_tabs_do_not_overwrite_each_other(opened, served, folder, choice):
 
 @pytest.mark.parametrize("choice", ["Take that", "Keep mine"])
 def test_ticking_complete_sees_what_another_tab_has_drawn(opened, served, folder, choice):
-    one, other = opened(served.address), opened(served.address)
-    one.click(*CORNERS, CORNERS[0])
-    one.saved()
-    theirs = drawn(folder)
+    other, theirs = two_tabs(opened, served, folder)
     other.keys("c")
     assert "Frame 00000 was changed elsewhere" in other.trouble()
     assert not other.tab.is_checked("#complete") and not (folder / "complete.txt").exists()

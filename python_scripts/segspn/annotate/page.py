@@ -3,8 +3,6 @@
 from functools import cache
 from pathlib import Path
 
-import jinja2
-
 from segspn.report import html_page
 
 ASSETS = Path(__file__).resolve().parent / "assets"
@@ -12,8 +10,6 @@ STYLES = [*html_page.SHARED_STYLES, ASSETS / "annotate.css"]
 SCRIPTS = [*html_page.SHARED_SCRIPTS, *(ASSETS / name for name in (
     "raster.js", "wire.js", "frames.js", "view.js", "tools.js", "pointers.js", "assist.js",
     "run.js", "panel.js", "editor.js", "keys.js"))]
-PAGES = jinja2.Environment(loader=jinja2.FileSystemLoader(ASSETS), autoescape=True,
-                           undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
 
 
 @cache
@@ -23,4 +19,5 @@ def page():
     policy = ("default-src 'none'; img-src 'self' blob: data:; connect-src 'self'; "
               f"style-src {html_page.hashed(style)}; script-src {html_page.hashed(script)}; "
               "base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-    return PAGES.get_template("annotate.html").render(style=style, script=script), policy
+    template = html_page.templates(ASSETS).get_template("annotate.html")
+    return template.render(style=style, script=script), policy

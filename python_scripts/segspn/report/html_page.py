@@ -15,9 +15,17 @@ SHARED_STYLES, SHARED_SCRIPTS = [ASSETS / "base.css"], [ASSETS / "dom.js"]
 STYLES = [*SHARED_STYLES, ASSETS / "report.css"]
 SCRIPTS = [*SHARED_SCRIPTS, *(ASSETS / name for name in (
     "charts.js", "player.js", "tables.js", "report.js"))]
-PAGES = jinja2.Environment(loader=jinja2.FileSystemLoader(ASSETS), autoescape=True,
-                           undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
-PAGES.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
+
+
+def templates(folder):
+    """The templates of pages in a folder, a jinja2.Environment."""
+    pages = jinja2.Environment(loader=jinja2.FileSystemLoader(folder), autoescape=True,
+                               undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
+    pages.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
+    return pages
+
+
+PAGES = templates(ASSETS)
 
 
 def joined(paths):
