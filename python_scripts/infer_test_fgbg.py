@@ -36,7 +36,7 @@ def main():
     from segspn.method import score_maps
 
     count = score_maps.over_frames(
-        frames, lambda path: [folder / f"{path.stem}.png"], folder / done.NAME, weights,
+        frames, {folder / done.NAME: lambda path: [folder / f"{path.stem}.png"]}, weights,
         "testnet_fgbg", score_maps.write_mask, args)
     print(f"{folder}: {count} frames done, {len(frames) - count} were there")
     options = cli.inference_options(args.data, args.size, args.scale)

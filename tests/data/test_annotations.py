@@ -135,6 +135,11 @@ def test_objects_of_a_video(toy):
     for k in (0, 3, 255, -1):
         with pytest.raises(UserError, match=f"object {k} is in no annotation of toy"):
             annotations.check_object(data, "toy", k)
+    annotations.check_object(data, "toy", 2, alone=True)  # there, it is
+    davis.write_labels(data.annotations / "toy/00003.png", drawn(1, 2))
+    annotations.check_object(data, "toy", 1, alone=True)
+    with pytest.raises(UserError, match="toy has objects 1, 2: .* infer_test_fgbg.py"):
+        annotations.check_object(data, "toy", 2, alone=True)
 
 
 @pytest.mark.parametrize("text", ["", "a/b", "../00000", "00000,,00001", ".hidden"])

@@ -25,6 +25,8 @@ def test_object_that_the_annotation_lacks(refused):
     for k in (0, 3, -1):
         assert refused(PEROBJ, 5, "toy", k, words=[f"object {k} is in no annotation of toy",
                                                    "[1, 2]"])
+    assert refused(PEROBJ, 5, "toy", 1, "--masks", refused.result,
+                   words=["toy has objects 1, 2", "infer_test_fgbg.py"])
 
 
 def test_training_of_an_object_that_the_annotation_lacks(trainings):

@@ -179,14 +179,14 @@ def test_replaced_frames_are_inferred_again(tmp_path, data_set, monkeypatch):
     cli.add_inference(parser)
     made = []
 
-    def process(net, frame, paths):
-        made.append(paths[0].stem)
-        files.write_image(paths[0], frame)
+    def process(net, frame, path):
+        made.append(path.stem)
+        files.write_image(path, frame)
 
     def run(*options):
         made.clear()
-        count = score_maps.over_frames(frames, lambda path: [output / f"{path.stem}.png"],
-                                       output / "record.jsonl", model, "testnet_fgbg", process,
+        outputs = {output / "record.jsonl": lambda path: [output / f"{path.stem}.png"]}
+        count = score_maps.over_frames(frames, outputs, model, "testnet_fgbg", process,
                                        parser.parse_args(options))
         assert count == len(made)
         return made

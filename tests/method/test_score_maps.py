@@ -6,18 +6,39 @@ import pytest
 from segspn.method import score_maps
 from tests.support.frames import draw_frame
 
+FRAME, _ = draw_frame(0, (72, 100))
 
-@pytest.mark.parametrize("folder, output", [("testnet_per_obj", "prob"),
-                                            ("testnet_fgbg", "score_ori")])
-def test_with_the_mirror_image(thin_model, folder, output):
-    frame, _ = draw_frame(0, (72, 100))
-    net = score_maps.load_net(thin_model, folder, size=(64, 96))
-    plain, both = (score_maps.SegmentationNet(net, output, flip) for flip in (False, True))
-    if output == "prob":
-        mirrored = plain.probability(frame[:, ::-1])[:, ::-1]
-        expected = (plain.probability(frame) + mirrored) / 2
-        np.testing.assert_allclose(both.probability(frame), expected, atol=1e-5)
-        assert np.abs(plain.probability(frame) - mirrored).max() > 1e-3
-    mask = both.mask(frame)
-    assert mask.dtype == bool and mask.shape == frame.shape[:2]
-    np.testing.assert_array_equal(both.mask(frame[:, ::-1]), mask[:, ::-1])
+
+@pytest.fixture
+def net_in(thin_model):
+    """(folder, flip) -> the SegmentationNet of a deploy net in ResNetF/<folder>."""
+    def load(folder, flip=False):
+        net = score_maps.load_net(thin_model, folder, size=(64, 96))
+        return score_maps.SegmentationNet(net, flip)
+    return load
+
+
+def test_probabilities_with_the_mirror_image(net_in):
+    plain, both = (net_in("testnet_per_obj", flip) for flip in (False, True))
+    mirrored = plain.probability(FRAME[:, ::-1])[:, ::-1]
+    expected = (plain.probability(FRAME) + mirrored) / 2
+    np.testing.assert_allclose(both.probability(FRAME), expected, atol=1e-5)
+    assert np.abs(plain.probability(FRAME) - mirrored).max() > 1e-3
+
+
+@pytest.mark.parametrize("folder", ["testnet_per_obj", "testnet_fgbg"])
+def test_a_mask_with_the_mirror_image(net_in, folder):
+    net = net_in(folder, flip=True)
+    mask = net.mask(FRAME)
+    assert mask.dtype == bool and mask.shape == FRAME.shape[:2] and mask.any() and not mask.all()
+    np.testing.assert_array_equal(net.mask(FRAME[:, ::-1]), mask[:, ::-1])
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_one_pass_gives_what_two_nets_give(net_in, flip):
+    """Bit for bit, also where blobs share memory and results are resized."""
+    mask, probability = net_in("testnet_per_obj", flip).mask_and_probability(FRAME)
+    np.testing.assert_array_equal(mask, net_in("testnet_fgbg", flip).mask(FRAME))
+    np.testing.assert_array_equal(
+        probability, net_in("testnet_per_obj", flip).probability(FRAME))
+    assert np.unique(mask).size == 2 and np.ptp(probability) > 0.01

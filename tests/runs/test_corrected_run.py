@@ -40,8 +40,10 @@ class Own(Project):
         return weights.read_caffemodel(self.path(what))
 
     def written(self):
-        """{name: time of change} of all models."""
-        return {path.name: path.stat().st_mtime_ns for path in self.path("").parent.glob("*model")}
+        """{name: time of change} of all models, and of the score maps of object 1."""
+        maps = self.root / f"results/ResNetF_perobj_{ITERATIONS}/own"
+        return {path.name: path.stat().st_mtime_ns
+                for path in (*self.path("").parent.glob("*model"), *maps.glob("*_1.png"))}
 
 
 def same(ours, theirs):
@@ -65,8 +67,8 @@ def test_what_depends_on_a_correction_is_done_anew_and_no_more(tmp_path):
     begun = own.begun_since(before)
     assert {"train_object/own/2", "train_foreground/own", "train_foreground_corrected/own",
             "infer_object/own/2", "label/own"} <= begun
-    assert not begun & {"train_object/own/1", "infer_object/own/1"}
-    assert models.items() < own.written().items()
+    assert "train_object/own/1" not in begun
+    assert len(models) == 1 + FRAMES and models.items() < own.written().items()
     labels = labels_of(own, "own")
     for index, k in ((1, 1), (2, 2)):
         np.testing.assert_array_equal(labels[index] == k, draw_frame(index, SIZE)[1] == k)
@@ -83,7 +85,7 @@ def test_what_depends_on_a_correction_is_done_anew_and_no_more(tmp_path):
                         "infer_object/own/1", "train_object_corrected/own/1"}
     of_before = {name for name, time in models.items() if own.written()[name] == time}
     assert of_before == {"own_obj_1_iter_4.caffemodel", "own_obj_2_iter_4.caffemodel",
-                         "own_fgbg_iter_4.caffemodel"}
+                         "own_fgbg_iter_4.caffemodel", *(f"{n:05}_1.png" for n in range(FRAMES))}
     corrected = own.model("obj_2_corrected_iter_2")
     assert not same(corrected, own.model("obj_2_iter_4"))
     own.check()

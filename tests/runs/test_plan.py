@@ -162,9 +162,10 @@ def test_a_dry_run_times_and_tells_and_leaves_no_change(tmp_path):
     assert "note: first annotation of disk: void (255): 6 px are left out\n" in output
     rows = cells(output)
     assert rows["train object"][:2] == ["3", "3"] and rows["submission"][:2] == ["1", "1"]
-    assert rows["train foreground"][:2] == ["1", "1"]  # not of disk, which has one object
+    for step in ("train foreground", "infer foreground"):
+        assert rows[step][:2] == ["1", "1"]  # not of disk, which has one object
     assert "note: of one object, trained once" in output and "(--train-both: twice): disk" in output
-    assert rows["all"][0] == rows["all"][1] == "22"
+    assert rows["all"][0] == rows["all"][1] == "21"
     assert re.search(r"timed here: training iteration \S+ s, frame \S+ s, refined frame \S+ s "
                      r"\(resnet50_thin, 64x96, 1 thread\)\nDisk: 0\.\d GB at most\.$",
                      output.strip())

@@ -32,7 +32,7 @@ def jobs_of(sequence, *wanted):
              if step.per == "sequence"} | {
         f"{name}/{sequence}/{k}" for name, step in steps.STEPS.items()
         if step.per == "object" for k in VIDEOS[sequence]}
-    names.discard("train_foreground/disk")  # which has one object
+    names -= {"train_foreground/disk", "infer_foreground/disk"}  # which has one object
     names = {name for name in names if corrections.SUFFIX not in name}
     return {name for name in names if not wanted or name.split("/")[0] in wanted}
 
@@ -120,10 +120,12 @@ def test_what_is_deleted_or_damaged_is_made_again(finished):
     (finished.root / f"models/disk/disk_obj_1_iter_{ITERATIONS}.caffemodel").unlink()
     (finished.root / f"results/ResNetF_perobj_{ITERATIONS}/toy/00002_1.png").unlink()
     (finished.folder / "labels/toy/00003.png").write_bytes(b"\x89PNG")
-    (finished.folder / "records/infer_foreground/disk.jsonl").write_text('{"a": ')
+    (finished.folder / "records/infer_foreground/toy.jsonl").write_text('{"a": ')
+    (finished.root / "results/ResNetF_fgbg/disk/00003.png").unlink()
     finished.succeed()
     assert finished.begun_since(before) == {
-        "train_object/disk/1", "infer_object/toy/1", "infer_foreground/disk", "label/toy"}
+        "train_object/disk/1", "infer_object/disk/1", "infer_object/toy/1",
+        "infer_foreground/toy", "label/toy"}
     again = times(finished, f"results/ResNetF_perobj_{ITERATIONS}/toy")
     assert changed(scores, again) == {"00002_1.png", "00002_1.jpg"}
     assert finished.products() == finished.reference
@@ -251,8 +253,7 @@ def test_generic_weights_and_then_more_iterations(short):
     assert all("train anew with --restart" in line for line in errors.splitlines()[:-1])
     short.succeed(*options, "--restart", iterations=4)
     assert short.begun_since(before) >= jobs_of("disk", *(
-        "prototxts", "train_object", "infer_foreground", "infer_object", "refine", "label",
-        "report"))
+        "prototxts", "train_object", "infer_object", "refine", "label", "report"))
     assert (short.root / "models/disk/disk_obj_1_iter_4.caffemodel").is_file()
     assert (short.root / "results/ResNetF_perobj_4/disk/00001_1.png").is_file()
     short.check()
@@ -263,7 +264,9 @@ def test_generic_weights_and_then_more_iterations(short):
     # What two trainings of a video with one object leave is equal, bit for bit.
     products = short.products()
     assert "trained once" not in short.succeed(*options, "--train-both", iterations=4)
-    assert short.begun_since(states) == {"train_foreground/disk", "infer_foreground/disk"}
+    refined = {"refine/disk", "report/disk", "overview"}  # of masks from another job
+    assert short.begun_since(states) == {
+        "train_foreground/disk", "infer_foreground/disk", "infer_object/disk/1", *refined}
     assert products.items() < short.products().items()
     fgbg, only = (weights.read_caffemodel(
         short.root / f"models/disk/disk_{what}_iter_4.caffemodel") for what in ("fgbg", "obj_1"))
@@ -272,7 +275,7 @@ def test_generic_weights_and_then_more_iterations(short):
                for a, b in zip(fgbg[layer], only[layer], strict=True))
     states = short.states()
     short.succeed(*options, iterations=4)
-    assert short.begun_since(states) == {"infer_foreground/disk"}
+    assert short.begun_since(states) == {"infer_object/disk/1", *refined}
     assert products.items() < short.products().items()
 
 

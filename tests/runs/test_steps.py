@@ -1,6 +1,7 @@
 """The steps of a run: their command lines, products, and what comes before what."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -169,15 +170,22 @@ def test_generic_weights_are_those_that_videos_begin_with(settings):
 def test_a_video_with_one_object_has_one_training(settings, parsed):
     """Of both nets; those with more objects, and all with train_both, have what they had."""
     both = dataclasses.replace(settings, train_both=True)
-    assert set(steps.jobs(both)) - set(steps.jobs(settings)) == {("train_foreground", ("two",))}
+    assert set(steps.jobs(both)) - set(steps.jobs(settings)) == {
+        ("train_foreground", ("two",)), ("infer_foreground", ("two",))}
     changed = {job for job, line in commands(settings).items() if line != commands(both)[job]}
-    assert changed == {("infer_foreground", "two")}
-    for run, job, model in ((settings, ("train_object", ("two", 1)), "two_obj_1"),
-                            (both, ("train_foreground", ("two",)), "two_fgbg")):
-        line, = steps.STEPS["infer_foreground"].commands(run, "two")
-        assert str(parsed(line)["weights"]) == f"../models/two/{model}_iter_7.caffemodel"
-        assert steps.STEPS["infer_foreground"].needs(run, "two") == [job]
-        assert files.from_scripts(*steps.STEPS[job[0]].products(run, *job[1])) == line[1]
+    assert changed == {("infer_object", "two", 1)}
+    masks = steps.STEPS["infer_foreground"].products(both, "two")
+    for run, expected in ((settings, masks), (both, [])):
+        line, = steps.STEPS["infer_object"].commands(run, "two", 1)
+        folder = parsed(line)["masks"]
+        assert [path for path in steps.STEPS["infer_object"].products(run, "two", 1)
+                if path in masks] == expected
+        assert folder == (Path(files.from_scripts(masks[0].parents[1])) if expected else None)
+        before = steps.STEPS["refine"].needs(run, "two")
+        assert (("infer_foreground", ("two",)) in before) == (not expected)
+    line, = steps.STEPS["infer_foreground"].commands(both, "two")
+    assert str(parsed(line)["weights"]) == "../models/two/two_fgbg_iter_7.caffemodel"
+    assert steps.STEPS["infer_foreground"].needs(both, "two") == [("train_foreground", ("two",))]
 
 
 @pytest.mark.parametrize("generic", [None, GENERIC])

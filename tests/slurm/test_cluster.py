@@ -24,14 +24,16 @@ OWNER = ("import sys, time; from tests.slurm.cluster import Cluster\n"
 def processes_of(folder):
     """The processes that were started with, or for, this cluster's configuration."""
     found = []
-    for process in psutil.process_iter():
-        try:
-            words = [*process.cmdline(), process.environ().get("SLURM_CONF", "")]
-        except psutil.Error:
-            continue  # it has just ended, or is somebody else's
+    for process in psutil.process_iter(["name", "cmdline", "environ"]):
+        own = process.info  # None in place of what is somebody else's
+        words = [*(own["cmdline"] or []), (own["environ"] or {}).get("SLURM_CONF", "")]
         if any(str(folder) in word for word in words):
             found.append(process)
     return found
+
+
+def names_of(folder):
+    return [process.info["name"] for process in processes_of(folder)]
 
 
 def wait_for(condition, seconds=30):
@@ -109,10 +111,9 @@ def test_it_leaves_nothing_and_lets_others_of_its_name_be(slurm, tmp_path):
         with Cluster(gpus=0) as second:
             folder = second.folder
             submit(second, tmp_path, STUBBORN)
-            assert wait_for((tmp_path / "started").exists)
-            names = [process.name() for process in processes_of(folder)]
-            assert {"munged", "slurmctld", "slurmd", "sleep"} <= set(names), names
-            assert names.count("sleep") == 2
+            # The job's two: each is there a moment after its shell was started.
+            assert wait_for(lambda: names_of(folder).count("sleep") == 2), names_of(folder)
+            assert {"munged", "slurmctld", "slurmd"} <= set(names_of(folder))
         assert is_gone(folder), processes_of(folder)
         assert [other.poll() for other in others] == [None] * 3
         assert slurm.node_state() == "idle"

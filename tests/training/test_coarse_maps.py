@@ -33,7 +33,7 @@ def alone(model, frame, scale):
     """The probability of a frame by a net near its size."""
     size = [max(64, 64 * round(scale * length / 64)) for length in frame.shape[:2]]
     net = score_maps.load_net(model, "testnet_per_obj", size=size)
-    return np.rint(255 * score_maps.SegmentationNet(net, "prob").probability(frame))
+    return np.rint(255 * score_maps.SegmentationNet(net).probability(frame))
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.9])

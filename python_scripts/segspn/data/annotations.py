@@ -162,11 +162,18 @@ def notes(data, video, objects):
     return lines
 
 
-def check_object(data, video, k):
-    """Raises UserError where no annotation of a video has this object."""
+def check_object(data, video, k, alone=False):
+    """Raises UserError where no annotation of a video has this object.
+
+    alone: also where the first that has it has others.
+    """
     there = data.annotated(video)
     first = data.first_objects(video) if davis.FRAME_0 in there else []
-    if k not in first and not any(k in davis.objects_of(davis.read_annotation(path))
-                                  for path in there.values()):
+    drawn = (davis.objects_of(davis.read_annotation(path)) for path in there.values())
+    together = next((objects for objects in drawn if k in objects), None)
+    if together is None:
         raise UserError(f"object {k} is in no annotation of {video}; the first has "
                         f"{first or 'no object'}")
+    if alone and together != [k]:
+        raise UserError(f"{video} has objects {', '.join(map(str, together))}: its foreground has "
+                        "a net of its own, whose masks infer_test_fgbg.py makes")

@@ -1,5 +1,7 @@
 """Inference: a trained ResNetF over the frames of a video."""
 
+from contextlib import ExitStack
+
 import caffe
 import cv2
 import numpy as np
@@ -11,6 +13,9 @@ from segspn.caffenet import deploy, device, prototxt, weights
 from segspn.caffenet.net_input import net_input
 from segspn.data import davis
 from segspn.errors import UserError
+
+SCORES, PROBABILITIES = "score", "prob"  # layers of the deploy nets
+FOREGROUND = files.RESULTS / "ResNetF_fgbg"  # masks of the foreground, a folder a video
 
 
 def working_size(backbone, scale):
@@ -47,24 +52,32 @@ def load_net(weights_path, folder, scale=1.0, size=None):
 class SegmentationNet:
     """A trained ResNetF over frames: all objects, or one, against the background.
 
-    net: a deploy net.  output: of its blobs, the one of two scores.  flip: whether they are the
-    mean of those of the frame and of its mirror image.  All results are at the frame's own size.
+    net: a deploy net; probabilities are those of testnet_per_obj.  flip: whether results are the
+    mean of those of the frame and of its mirror image.  All are at the frame's own size.
     """
 
-    def __init__(self, net, output, flip=False):
-        self._net, self._output, self._flip = net, output, flip
+    def __init__(self, net, flip=False):
+        self._net, self._flip = net, flip
         self._size = net.blobs["data"].data.shape[2:]
 
-    def _planes(self, frame):
+    def _planes(self, frame, *layers):
+        """What these layers, in the net's order, give for background and object: [2 x h x w]."""
         image = davis.resized(frame, self._size)
-        planes = self._forward(image)
+        planes = self._forward(image, layers)
         if self._flip:
-            return (planes + self._forward(image[:, ::-1])[..., ::-1]) / 2
+            mirrored = self._forward(image[:, ::-1], layers)
+            planes = [(a + b[..., ::-1]) / 2 for a, b in zip(planes, mirrored, strict=True)]
         return planes
 
-    def _forward(self, image):
+    def _forward(self, image, layers):
         self._net.blobs["data"].data[0] = net_input(image)
-        return self._net.forward(blobs=[self._output])[self._output][0].copy()
+        planes = []
+        # As far as each at a time: blobs share memory, and only the last one is sure to be whole.
+        for start, end in zip((None, *layers), layers, strict=False):
+            top, = self._net.top_names[end]
+            made = self._net.forward(start=start, end=end)
+            planes.append(made[top][0].copy())
+        return planes
 
     def _restore(self, plane, frame):
         height, width = frame.shape[:2]
@@ -72,47 +85,74 @@ class SegmentationNet:
             return plane
         return cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR)
 
+    def _mask(self, scores, frame):
+        background, wanted = scores
+        return self._restore(wanted - background, frame) > 0
+
     def mask(self, frame):
         """bool H x W: where the score of what the net was trained for is above the background's."""
-        background, wanted = self._planes(frame)
-        return self._restore(wanted - background, frame) > 0
+        scores, = self._planes(frame, SCORES)
+        return self._mask(scores, frame)
 
     def probability(self, frame):
         """float32 H x W in [0, 1]: the probability of what the net was trained for."""
-        return self._restore(self._planes(frame)[1], frame)
+        planes, = self._planes(frame, PROBABILITIES)
+        return self._restore(planes[1], frame)
+
+    def mask_and_probability(self, frame):
+        """Both, of one pass."""
+        scores, planes = self._planes(frame, SCORES, PROBABILITIES)
+        return self._mask(scores, frame), self._restore(planes[1], frame)
 
 
-def over_frames(frames, outputs, record, weights_path, folder, process, args):
-    """Runs process(SegmentationNet, frame, paths) over the frames that are not done.
+def over_frames(frames, outputs, weights_path, folder, process, args):
+    """Runs process(SegmentationNet, frame, *paths) over the frames that are not done.
 
-    `outputs(frame_path)` gives the paths that a frame leaves, and `record` is the file
-    that notes what they are made from (segspn.done).  args: of cli.add_inference; with
-    args.force all frames are done again.  Returns the number done.
+    outputs: {path of a record: frame_path -> paths that a frame leaves}; a record notes
+    what they are made from (segspn.done).  args: of cli.add_inference; with args.force
+    all frames are done again.  Returns the number done.
     """
     how = {"scale": args.scale, "size": args.size, **({"flip": True} if args.flip else {})}
-    record = done.Record(record, how, [weights_path])
-    todo = [(path, outputs(path)) for path in frames]
+    records = [(done.Record(path, how, [weights_path]), leaves) for path, leaves in outputs.items()]
+    todo = [(path, [(record, leaves(path)) for record, leaves in records]) for path in frames]
     if not args.force:
-        todo = [(path, paths) for path, paths in todo if not record.is_done(paths, [path])]
+        todo = [(path, noted) for path, noted in todo
+                if not all(record.is_done(paths, [path]) for record, paths in noted)]
     if not todo:
         return 0
     device.use(args.gpu)
     net = load_net(weights_path, folder, args.scale, args.size)
-    net = SegmentationNet(net, "prob" if "prob" in net.blobs else "score_ori", args.flip)
-    for path, paths in tqdm(todo, unit="frame", dynamic_ncols=True, desc=todo[0][1][0].parent.name):
-        with record.making(paths, [path]):
-            process(net, files.read_image(path), paths)
+    net = SegmentationNet(net, args.flip)
+    for path, noted in tqdm(todo, unit="frame", dynamic_ncols=True, desc=frames[0].parent.name):
+        with ExitStack() as making:
+            for record, paths in noted:
+                making.enter_context(record.making(paths, [path]))
+            process(net, files.read_image(path), *(one for _, paths in noted for one in paths))
     return len(todo)
 
 
-def write_mask(net, frame, paths):
+def write_mask(net, frame, path):
     """<frame>.png: 255 in the foreground, 0 elsewhere."""
-    files.write_image(paths[0], net.mask(frame).astype(np.uint8) * 255)
+    _write_plane(path, net.mask(frame))
 
 
-def write_score_map(net, frame, paths):
+def write_score_map(net, frame, score, best):
     """<frame>_<k>.png, the probability times 255, and <frame>_<k>.jpg, its argmax times 255."""
-    probability = net.probability(frame)
-    mask = (probability > 0.5).astype(np.uint8) * 255
-    files.write_image(paths[1], mask)
-    files.write_image(paths[0], np.rint(probability * 255).astype(np.uint8))
+    _write_probability(net.probability(frame), score, best)
+
+
+def write_score_map_and_mask(net, frame, score, best, mask):
+    """The files of write_score_map, and that of write_mask, of one pass."""
+    foreground, probability = net.mask_and_probability(frame)
+    _write_probability(probability, score, best)
+    _write_plane(mask, foreground)
+
+
+def _write_probability(probability, score, best):
+    _write_plane(best, probability > 0.5)
+    _write_plane(score, probability)
+
+
+def _write_plane(path, plane):
+    """0 to 1 as 0 to 255."""
+    files.write_image(path, np.rint(plane * np.float32(255)).astype(np.uint8))

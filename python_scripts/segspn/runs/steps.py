@@ -124,7 +124,7 @@ def inference_options(run):
 
 
 def only_object(run, sequence):
-    """The object of a video whose model is that of the foreground as well, or None.
+    """The object of a video whose model is that of the foreground as well, or None (no id is 0).
 
     Where there is no other object, both have the same samples, first weights and solver, and
     trainings of one seed end with the same weights, bit for bit.
@@ -141,8 +141,7 @@ def last_training(run, sequence, k=None):
 
 
 def infer_foreground(run, sequence):
-    k = only_object(run, sequence)
-    weights = model(run, sequence, k, is_corrected(run, sequence, k))
+    weights = model(run, sequence, corrected=is_corrected(run, sequence))
     return [["infer_test_fgbg.py", files.from_scripts(weights),
              "../results/ResNetF_fgbg", sequence, *inference_options(run)]]
 
@@ -155,14 +154,17 @@ def foreground_masks(run, sequence):
 def infer_object(run, sequence, k):
     weights = (["--weights", files.from_scripts(model(run, sequence, k, True))]
                if is_corrected(run, sequence, k) else [])
-    return [["infer_test_perobj.py", str(run.iterations), sequence, str(k), *weights,
+    masks = ["--masks", "../results/ResNetF_fgbg"] if only_object(run, sequence) else []
+    return [["infer_test_perobj.py", str(run.iterations), sequence, str(k), *weights, *masks,
              *inference_options(run)]]
 
 
 def score_maps(run, sequence, k):
+    """Of an only object, the masks of the foreground as well."""
     folder = files.RESULTS / f"ResNetF_perobj_{run.iterations}" / sequence
-    return [folder / f"{stem}_{k}.{ending}" for stem in frames(run, sequence)
+    maps = [folder / f"{stem}_{k}.{ending}" for stem in frames(run, sequence)
             for ending in ("png", "jpg")]
+    return maps + (foreground_masks(run, sequence) if only_object(run, sequence) else [])
 
 
 def refine(run, sequence):
@@ -286,7 +288,7 @@ def train_corrected(run, sequence, k=None):
 
 
 def needed_for_refining(run, sequence):
-    return [("infer_foreground", (sequence,)),
+    return [*([] if only_object(run, sequence) else [("infer_foreground", (sequence,))]),
             *(("infer_object", (sequence, k)) for k in run.videos[sequence])]
 
 
@@ -334,9 +336,7 @@ STEPS = {
         lambda run, sequence, k: [("prototxts", (sequence,)), ("train_object", (sequence, k))],
         video, on_gpu=True),
     "infer_foreground": Step(
-        "sequence", infer_foreground, foreground_masks,
-        lambda run, sequence: last_training(run, sequence, only_object(run, sequence)), video,
-        on_gpu=True),
+        "sequence", infer_foreground, foreground_masks, last_training, video, on_gpu=True),
     "infer_object": Step("object", infer_object, score_maps, last_training, video, on_gpu=True),
     "refine": Step(
         "sequence", refine, refined_maps, needed_for_refining,
@@ -383,7 +383,7 @@ def leading_to(run, found, last):
 
 def is_due(run, name, sequence, k=None):
     """Whether there is this job."""
-    if name.startswith("train_foreground") and only_object(run, sequence) is not None:
+    if name.startswith(("train_foreground", "infer_foreground")) and only_object(run, sequence):
         return False
     return not name.endswith(corrections.SUFFIX) or is_corrected(run, sequence, k)
 

@@ -20,7 +20,7 @@ class _NearOwnSize(score_maps.SegmentationNet):
     """A foreground model near the size of each frame, times `scale`."""
 
     def __init__(self, weights_path, scale):
-        super().__init__(score_maps.load_net(weights_path, FOLDER, scale), "prob")
+        super().__init__(score_maps.load_net(weights_path, FOLDER, scale))
         self._scale = scale
 
     def probability(self, frame):
