@@ -58,8 +58,11 @@ def next_command(source, model):
     if isinstance(source, samples.FirstFrameForeground):
         return cli.command("infer_test_fgbg.py", trained, "../results/ResNetF_fgbg",
                            given["sequence"], *options)
-    return cli.command("infer_test_perobj.py", Path(model).stem.split("_")[-1],
-                       given["sequence"], given["object"], *options)
+    sequence, k, iterations = given["sequence"], given["object"], Path(model).stem.split("_")[-1]
+    usual = files.MODELS / sequence / f"{sequence}_obj_{k}_iter_{iterations}.caffemodel"
+    return cli.command("infer_test_perobj.py", iterations, sequence, k,
+                       *([] if Path(model).resolve() == usual.resolve() else
+                         ["--weights", trained]), *options)
 
 
 @script

@@ -172,6 +172,33 @@ def test_brush_eraser_undo_and_redo(tab, folder):
     np.testing.assert_array_equal(drawn(folder), second)
 
 
+def test_keys_wait_for_the_end_of_a_stroke(tab, folder):
+    """None may change, or send, what is half drawn; escape gives it up."""
+    line = [(30, 30), (100, 60)]
+    tab.keys("b")
+    tab.drag((30, 90), (60, 100))
+    tab.saved()
+    before = drawn(folder)
+
+    def stroke(*keys):
+        mouse = tab.tab.mouse
+        mouse.move(*tab.place(*line[0]))
+        mouse.down()
+        mouse.move(*tab.place(*line[1]), steps=3)
+        tab.keys(*keys)
+        assert (tab.tab.evaluate("editor.stem"), tab.tab.evaluate("editor.busy")) == ("00000", 0)
+        mouse.up()
+        tab.saved()
+
+    stroke("Escape")
+    np.testing.assert_array_equal(drawn(folder), before)
+    np.testing.assert_array_equal(tab.ids(), before)
+    stroke("s", "r", "t", "Control+z", "ArrowRight", "p", "2", "[", "Enter")
+    size = tab.tab.evaluate("editor.size")
+    assert overlap(drawn(folder) > 0, (before > 0) | strokes(line, size)) > 0.99
+    assert set(np.unique(drawn(folder))) == {0, 1}
+
+
 def test_the_smallest_brush_paints_what_it_points_at(tab, folder):
     tab.keys("b", *["["] * 30)
     assert tab.tab.inner_text("#size-shown") == "1 px"

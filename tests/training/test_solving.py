@@ -76,8 +76,8 @@ def test_a_run_from_any_folder(trainings, tmp_path):
         "toy_obj_1_curve.png", "toy_obj_1_iter_50.caffemodel", "toy_obj_1_log.csv",
         "toy_obj_1_run.json"}
     assert f"wrote {training.model(50)}" in result.stdout
-    assert (f"next: python infer_test_perobj.py 50 toy 1 --data {trainings.parameters['data']} "
-            "--size 48x64\n") in result.stdout
+    assert (f"next: python infer_test_perobj.py 50 toy 1 --weights {training.model(50)} "
+            f"--data {trainings.parameters['data']} --size 48x64\n") in result.stdout
     check_log(training.log, 50)
     with Image.open(training.curve) as curve:
         assert curve.format == "PNG" and np.array(curve.convert("L")).std() > 1

@@ -62,6 +62,11 @@ function actionOf(event) {
 document.addEventListener("keydown", (event) => {
   const isTyping = event.target.matches("input:not([type=range]):not([type=checkbox])");
   if (!editor.video || byId("help").open || isTyping) return;
+  if (editor.pointers.isDrawing) { // a stroke is ended, or given up, first
+    if (event.key === "Escape") editor.pointers.cancel();
+    event.preventDefault();
+    return;
+  }
   if (editor.tool.key(event)) { event.preventDefault(); return; }
   if (event.key === " " && !event.target.matches("button, input")) {
     editor.isMoving = true;
