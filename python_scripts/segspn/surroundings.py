@@ -4,6 +4,7 @@ Importing segspn prepares it, before NumPy and Caffe are loaded.
 """
 
 import io
+import json
 import math
 import os
 import platform
@@ -40,6 +41,14 @@ def processor():
     """What the processor is called."""
     model = re.search(r"^model name\s*: (.+)", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     return model[1] if model else platform.machine()
+
+
+def has_onednn():
+    """Whether make setup has built Caffe with oneDNN; False where it is not known."""
+    try:
+        return bool(json.loads((VENV / "setup.json").read_text())["onednn"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def tell(kind, error, traceback):

@@ -144,3 +144,14 @@ def test_a_net_that_a_limit_has_no_room_for_is_not_run(limited):
         prototxt.build(caffe.Net, net, caffe.TEST)
     limited(resource.RLIMIT_AS, 9000)
     assert prototxt.build(caffe.Net, net, caffe.TEST).blobs
+
+
+def test_the_build_is_asked_whether_it_has_onednn(monkeypatch, tmp_path):
+    assert surroundings.has_onednn() is bool(
+        json.loads((surroundings.VENV / "setup.json").read_text())["onednn"])
+    monkeypatch.setattr(surroundings, "VENV", tmp_path)
+    for text, expected in ((None, False), ("{", False), ('{"onednn": 0}', False),
+                           ('{"onednn": 1}', True)):
+        if text:
+            (tmp_path / "setup.json").write_text(text)
+        assert surroundings.has_onednn() is expected

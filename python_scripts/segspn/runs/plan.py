@@ -4,6 +4,7 @@ Hours are from a training iteration and a frame that are timed on this machine, 
 moment (segspn.runs.timing).  No Caffe here: Snakemake reads this, on a cluster in every job.
 """
 
+import dataclasses
 import functools
 import json
 import math
@@ -17,7 +18,7 @@ from dataclasses import asdict, dataclass
 from tabulate import tabulate
 
 from ResNetF import WORKING_SIZE
-from segspn import cli, files, signals
+from segspn import cli, files, signals, surroundings
 from segspn.errors import UserError, count
 from segspn.runs import steps
 from segspn.training import corrections
@@ -46,12 +47,18 @@ class Needs:
 
 
 NEEDS = {
-    "train resnet101": Needs(2100, 6000, seconds=5),
-    "train resnet50_thin": Needs(700, 2300, seconds=1.2),
-    "infer resnet101": Needs(500, 3700, seconds=1.8),
-    "infer resnet50_thin": Needs(300, 1400, seconds=0.5),
+    "train resnet101": Needs(900, 1300, seconds=5),
+    "train_generic resnet50_thin": Needs(2000, 0, seconds=5),  # of crops, whatever the size
+    "train resnet50_thin": Needs(500, 600, seconds=1.2),
+    "infer resnet101": Needs(700, 300, seconds=1.8),
+    "infer resnet50_thin": Needs(300, 250, seconds=0.5),
     "refine": Needs(350, 2000, object_mb=120, seconds=0.25),
     "report": Needs(seconds=0.05)}
+# MB where convolutions are Caffe's own, with buffers; on a GPU, nothing else is known.
+OWN_CONVOLUTIONS = {
+    "train resnet101": (2100, 6000), "train_generic resnet50_thin": (4500, 0),
+    "train resnet50_thin": (700, 2300), "infer resnet101": (500, 3700),
+    "infer resnet50_thin": (300, 1400)}
 
 
 def duration(seconds):
@@ -66,7 +73,13 @@ def duration(seconds):
 
 def needs(run, step):
     what = step.partition("_")[0]
-    return NEEDS.get(what) or NEEDS.get(f"{what} {run.backbone}") or Needs()
+    name = next((name for name in (f"{step} {run.backbone}", f"{what} {run.backbone}", what)
+                 if name in NEEDS), None)
+    found = NEEDS.get(name, Needs())
+    if name in OWN_CONVOLUTIONS and (run.gpus or not surroundings.has_onednn()):
+        mb, size_mb = OWN_CONVOLUTIONS[name]
+        return dataclasses.replace(found, mb=mb, size_mb=size_mb)
+    return found
 
 
 def uses_net(step):
