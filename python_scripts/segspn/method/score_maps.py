@@ -15,7 +15,6 @@ from segspn.data import davis
 from segspn.errors import UserError
 
 SCORES, PROBABILITIES = "score", "prob"  # layers of the deploy nets
-FOREGROUND = files.RESULTS / "ResNetF_fgbg"  # masks of the foreground, a folder a video
 
 
 def working_size(backbone, scale):
