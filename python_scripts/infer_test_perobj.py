@@ -36,8 +36,8 @@ def main():
     frames = data.frames(args.video)
     annotations.check_object(data, args.video, args.object, alone=args.masks is not None)
     owner.check(data, args.video)
-    name = f"{args.video}_obj_{args.object}_iter_{args.iterations}.caffemodel"
-    weights = files.existing_file(args.weights or files.MODELS / args.video / name, "weights")
+    usual = files.object_model(args.video, args.object, args.iterations)
+    weights = files.existing_file(args.weights or usual, "weights")
     folder = files.RESULTS / f"ResNetF_perobj_{args.iterations}" / args.video
 
     from segspn.method import score_maps

@@ -59,7 +59,7 @@ def next_command(source, model):
         return cli.command("infer_test_fgbg.py", trained, "../results/ResNetF_fgbg",
                            given["sequence"], *options)
     sequence, k, iterations = given["sequence"], given["object"], Path(model).stem.split("_")[-1]
-    usual = files.MODELS / sequence / f"{sequence}_obj_{k}_iter_{iterations}.caffemodel"
+    usual = files.object_model(sequence, k, iterations)
     return cli.command("infer_test_perobj.py", iterations, sequence, k,
                        *([] if Path(model).resolve() == usual.resolve() else
                          ["--weights", trained]), *options)

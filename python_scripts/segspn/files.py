@@ -221,6 +221,11 @@ def _grey_values(image):
     return np.array(image) if image.mode == "L" else None
 
 
+def object_model(video, k, iterations):
+    """Path of the model of an object of a video, after so many iterations of its training."""
+    return MODELS / video / f"{video}_obj_{k}_iter_{iterations}.caffemodel"
+
+
 def from_scripts(path):
     """A path as it stands in a prototxt: relative to python_scripts/ inside the project."""
     path = Path(os.path.abspath(path))  # links inside the project stay as they are

@@ -170,7 +170,7 @@ def check_object(data, video, k, alone=False):
     there = data.annotated(video)
     first = data.first_objects(video) if davis.FRAME_0 in there else []
     drawn = (davis.objects_of(davis.read_annotation(path)) for path in there.values())
-    together = next((objects for objects in drawn if k in objects), None)
+    together = first if k in first else next((ids for ids in drawn if k in ids), None)
     if together is None:
         raise UserError(f"object {k} is in no annotation of {video}; the first has "
                         f"{first or 'no object'}")
